@@ -1,0 +1,279 @@
+"""
+Everything that can go wrong, as one tree.
+
+    CloudshipError
+    ├── UsageError               exit 2: wrong use or configuration, nothing was created
+    │   ├── ConfigError              a key, flag or variable that cannot be
+    │   ├── SourceError              SOURCE does not exist, is empty, or cannot be sent
+    │   ├── AppNotUnderstood         no app found, or more than one
+    │   ├── UnknownSlug              an image, size or region that the cloud does not have
+    │   ├── ShipExists               `up` for a ship that already answers
+    │   ├── AmbiguousShip            the name lives on two clouds
+    │   ├── CredentialsError         no token, or one that is refused
+    │   ├── UserDataError            user-data that cloud-init or the API would refuse
+    │   └── LocalCloudUnavailable    this machine cannot run the local cloud as it is
+    ├── ShipNotFound             exit 1: no such ship on any cloud that answered
+    ├── ShipBusy                 exit 1: somebody else is at it right now
+    ├── CloudError               the API
+    │   ├── ApiRefused               an answer with an error status
+    │   │   ├── Unauthorized             401 or 403
+    │   │   ├── NotFound                 404
+    │   │   ├── Conflict                 409, 412 or a 422 that passes ("pending event")
+    │   │   ├── Unprocessable            any other 4xx
+    │   │   ├── RateLimited              429, with the seconds to wait
+    │   │   └── ServerFault              5xx
+    │   ├── BadAnswer                an answer that is not what the API documents
+    │   └── Unreachable              no answer; it may or may not have taken effect
+    ├── ShellError               SSH
+    │   ├── ShellUnreachable         nobody answers, or not yet as us; waiting may help
+    │   ├── HostKeyMismatch          somebody else answers on the droplet's address
+    │   └── CommandFailed            a command ended with a status other than 0
+    ├── GitError                 git failed at our side
+    ├── WaitTimeout              a wait reached its limit; carries the last evidence
+    ├── WaitHopeless             what was waited for can no longer come
+    ├── BootFailed               the first boot did not bring nginx, git and the rest
+    ├── ReleaseFailed            the release was refused on the droplet; the guilty lines are in `evidence`
+    └── LeftBehind               a teardown could not prove everything gone
+
+Every error knows what to do next; the command line prints it in at most a dozen lines.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cloudship.models import Left
+
+
+class CloudshipError(Exception):
+    """
+    Base of all errors that cloudship raises on purpose.
+
+    Args:
+        message: one sentence that says what happened.
+        evidence: the lines that prove it, oldest first; shown, so never with a secret in them.
+        next_step: the command or line of configuration to try next.
+    """
+
+    exit_status: ClassVar[int] = 1
+    retryable: ClassVar[bool] = False  # whether waiting and doing the same again could help
+
+    def __init__(self, message: str, *, evidence: Sequence[str] = (), next_step: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.evidence = tuple(evidence)
+        self.next_step = next_step
+        self.phase: str | None = None  # set by `up` when the error passes through it
+        self.left: tuple[Left, ...] = ()  # what still costs money because of it
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class UsageError(CloudshipError):
+    """Wrong use or configuration; nothing was created."""
+
+    exit_status = 2
+
+
+class ConfigError(UsageError):
+    """A key, flag or variable that cannot be."""
+
+
+class SourceError(UsageError):
+    """SOURCE does not exist, is empty, or cannot be sent."""
+
+
+class AppNotUnderstood(UsageError):
+    """No app was found in SOURCE, or more than one."""
+
+
+class UnknownSlug(UsageError):
+    """An image, size or region that the cloud does not have."""
+
+
+class ShipExists(UsageError):
+    """A ship of that name already answers."""
+
+
+class AmbiguousShip(UsageError):
+    """The name lives on more than one cloud."""
+
+
+class CredentialsError(UsageError):
+    """No token for the cloud that was asked for, or one that it refuses."""
+
+
+class UserDataError(UsageError):
+    """User-data that cloud-init or the API would refuse."""
+
+
+class LocalCloudUnavailable(UsageError):
+    """This machine cannot run the local cloud as it is."""
+
+
+class ShipNotFound(CloudshipError):
+    """No ship of that name on any cloud that answered."""
+
+
+class ShipBusy(CloudshipError):
+    """Somebody else launches or takes down the ship right now."""
+
+    retryable = True
+
+
+class CloudError(CloudshipError):
+    """The cloud's API failed us."""
+
+
+class ApiRefused(CloudError):
+    """
+    The API answered with an error status.
+
+    Args:
+        status: the HTTP status.
+        identifier: the API's own error id, as in `not_found`.
+        request_id: what DigitalOcean's support asks for.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        identifier: str = "",
+        request_id: str | None = None,
+        next_step: str | None = None,
+    ) -> None:
+        evidence = (f"request {request_id}",) if request_id else ()
+        super().__init__(message, evidence=evidence, next_step=next_step)
+        self.status = status
+        self.identifier = identifier
+        self.request_id = request_id
+
+
+class Unauthorized(ApiRefused):
+    """The token is refused, or lacks a scope."""
+
+    exit_status = 2
+
+
+class NotFound(ApiRefused):
+    """No such object, or not yet."""
+
+
+class Conflict(ApiRefused):
+    """The object is busy with something else; it passes."""
+
+    retryable = True
+
+
+class Unprocessable(ApiRefused):
+    """The API understood the request and refuses it."""
+
+
+class RateLimited(ApiRefused):
+    """
+    Too many requests.
+
+    Args:
+        retry_after: seconds to wait, as the API said, or None when it did not.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after: float | None, request_id: str | None = None) -> None:
+        super().__init__(message, status=429, identifier="too_many_requests", request_id=request_id)
+        self.retry_after = retry_after
+
+
+class ServerFault(ApiRefused):
+    """The API is in trouble; a POST may or may not have taken effect."""
+
+    retryable = True
+
+
+class BadAnswer(CloudError):
+    """An answer that is not what the API documents; a POST may or may not have taken effect."""
+
+    retryable = True
+
+
+class Unreachable(CloudError):
+    """No answer came; a POST may or may not have taken effect."""
+
+    retryable = True
+
+
+class ShellError(CloudshipError):
+    """SSH failed."""
+
+
+class ShellUnreachable(ShellError):
+    """Nobody answers on the SSH port, or not yet as us."""
+
+    retryable = True
+
+
+class HostKeyMismatch(ShellError):
+    """Somebody else answers on the droplet's address; nothing was sent to them."""
+
+
+class CommandFailed(ShellError):
+    """
+    A command on the droplet ended with a status other than 0.
+
+    Args:
+        command: what was run.
+        exit_status_of_command: how it ended; -1 when the connection broke first.
+    """
+
+    def __init__(self, message: str, *, command: str, status: int, evidence: Sequence[str] = ()) -> None:
+        super().__init__(message, evidence=evidence)
+        self.command = command
+        self.status = status
+
+
+class GitError(CloudshipError):
+    """Git failed at our side."""
+
+
+class WaitTimeout(CloudshipError):
+    """
+    A wait reached its limit.
+
+    Args:
+        name: what was waited for, as in "the droplet to be active".
+        limit: seconds it was given.
+        last: the last evidence that was seen, or None when there was none at all.
+    """
+
+    retryable = True
+
+    def __init__(self, name: str, *, limit: float, last: str | None, next_step: str | None = None) -> None:
+        seen = last if last is not None else "nothing at all"
+        super().__init__(
+            f"Waited {limit:g} s for {name}; the last that was seen: {seen}", next_step=next_step
+        )
+        self.name = name
+        self.limit = limit
+        self.last = last
+
+
+class WaitHopeless(CloudshipError):
+    """What was waited for can no longer come."""
+
+
+class BootFailed(CloudshipError):
+    """The first boot did not bring nginx, git and the rest."""
+
+
+class ReleaseFailed(CloudshipError):
+    """The droplet refused the release; the guilty lines are the evidence."""
+
+
+class LeftBehind(CloudshipError):
+    """A teardown could not prove everything gone."""

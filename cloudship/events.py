@@ -1,0 +1,107 @@
+"""
+What happens during `up`, `deploy` and `down`, as typed values.
+
+The library tells, it never prints: every display (terminal, JSON, notebook) reads these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING, TypeAlias
+
+from cloudship.models import Value
+
+if TYPE_CHECKING:
+    from cloudship.models import Left
+
+
+class Phase(str, Enum):
+    """The phases of `up`, in their order; the values are a contract of `--json`."""
+
+    PLAN = "plan"  # nothing is created yet
+    KEY = "key"
+    CREATE = "create"
+    ACTIVE = "active"
+    SSH = "ssh"
+    HOST_KEY = "host_key"
+    BOOT = "boot"
+    PUSH = "push"
+    RELEASE = "release"
+    ANSWER = "answer"
+
+
+class PhaseStarted(Value):
+    """A phase begins."""
+
+    phase: str
+    title: str  # what it does, for people: "Creating the droplet"
+
+
+class PhaseEnded(Value):
+    """A phase came to its end."""
+
+    phase: str
+    seconds: float
+    outcome: str  # what came of it: "droplet 412 at 10.0.0.7"
+
+
+class PhaseFailed(Value):
+    """A phase failed; the error itself is raised to the caller."""
+
+    phase: str
+    seconds: float
+    message: str
+
+
+class Attempted(Value):
+    """One attempt of a wait that was not successful yet."""
+
+    waiting_for: str
+    attempt: int
+    elapsed: float  # seconds since the wait began
+    limit: float  # seconds
+    last: str  # the last answer it got
+
+
+class Output(Value):
+    """A line that something on the droplet, or git, said."""
+
+    origin: str  # "boot", "build", "release", "git"
+    line: str
+
+
+class Noted(Value):
+    """Something the user should know: a fallback that was taken, a default, a warning."""
+
+    text: str
+    warning: bool = False
+
+
+class Destroying(Value):
+    """A teardown turns to one object."""
+
+    kind: str
+    id: str
+
+
+class Remained(Value):
+    """A teardown could not prove an object gone."""
+
+    what: str
+    price_hourly: float
+
+    @classmethod
+    def of(cls, left: Left) -> Remained:
+        """Tell of something left behind."""
+        return cls(what=str(left), price_hourly=left.price_hourly)
+
+
+Event: TypeAlias = (
+    PhaseStarted | PhaseEnded | PhaseFailed | Attempted | Output | Noted | Destroying | Remained
+)
+Notify: TypeAlias = Callable[[Event], None]
+
+
+def nobody(_event: Event) -> None:
+    """Hear an event and do nothing: the default listener."""

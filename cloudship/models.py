@@ -1,0 +1,255 @@
+"""Frozen values that the modules hand to each other, and the enums in them."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+from enum import Enum
+from ipaddress import IPv4Address
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+SHIP_NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
+SHIP_RULE = (
+    "lower-case letters, digits and '-', starts with a letter, ends with a letter or digit, at most 40"
+)
+
+
+def ship_name(text: str) -> str:
+    """
+    Accept a ship's name.
+
+    Raises:
+        ValueError: the name breaks the rule, which the message states.
+    """
+    if not SHIP_NAME.fullmatch(text):
+        raise ValueError(f"{text!r} is no name for a ship: {SHIP_RULE}")
+    return text
+
+
+ShipName = Annotated[str, AfterValidator(ship_name)]
+
+
+class Value(BaseModel):
+    """Base of all values here: frozen, nothing unknown accepted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class Secret:
+    """
+    A text that never shows itself: repr, str and format give `***`.
+
+    `reveal` is the only way to the text, so that a reader can list every place that uses it.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Give the text itself."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __format__(self, spec: str) -> str:
+        return format("***", spec)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a Secret is not pickled: it would land on a disk in clear")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            lambda value: value if isinstance(value, cls) else cls(str(value)),
+            serialization=core_schema.plain_serializer_function_ser_schema(str),
+        )
+
+
+class Cloud(str, Enum):
+    """Where a ship can be."""
+
+    LOCAL = "local"  # this machine
+    DIGITALOCEAN = "digitalocean"  # costs money
+
+
+class OnFailure(str, Enum):
+    """What becomes of a droplet whose launch failed."""
+
+    DESTROY = "destroy"  # everything is taken away again
+    KEEP = "keep"  # it stays for a look, and costs until `down`
+
+
+class DropletStatus(str, Enum):
+    """DigitalOcean's own states of a droplet."""
+
+    NEW = "new"  # being made
+    ACTIVE = "active"  # powered on, which is not yet booted
+    OFF = "off"  # powered off, which still costs
+    ARCHIVE = "archive"  # put away by DigitalOcean
+
+
+class Kind(str, Enum):
+    """Kinds of things that a launch makes, in the order in which it makes them."""
+
+    KEY = "key"
+    DROPLET = "droplet"
+    TAG = "tag"
+
+
+class Endpoint(Value):
+    """Where a cloud's API answers and what opens it."""
+
+    cloud: Cloud
+    url: str  # ends in /v2/, as python-digitalocean wants it
+    token: Secret
+
+
+class Droplet(Value):
+    """A droplet as the API told it."""
+
+    id: int
+    name: str
+    status: DropletStatus
+    ip_address: IPv4Address | None
+    image: str  # slug, or the name where there is no slug
+    image_name: str  # the full name, which on the local cloud tells what really boots
+    size: str
+    region: str
+    price_hourly: float  # USD
+    tags: frozenset[str]
+    created_at: datetime
+
+
+class Key(Value):
+    """An SSH key of the account."""
+
+    id: int
+    name: str
+    fingerprint: str
+    public_key: str
+
+
+class Image(Value):
+    """An image that the cloud offers."""
+
+    id: int
+    slug: str | None
+    name: str
+    distribution: str
+    regions: frozenset[str] = frozenset()
+
+
+class Size(Value):
+    """A size that the cloud offers."""
+
+    slug: str
+    memory_mib: int
+    vcpus: int
+    disk_gib: int
+    price_hourly: float  # USD
+    available: bool
+    regions: frozenset[str] = frozenset()
+
+
+class Region(Value):
+    """A region that the cloud offers."""
+
+    slug: str
+    name: str
+    available: bool
+    sizes: frozenset[str] = frozenset()
+
+
+class Left(Value):
+    """Something that still exists although it should not, and what it costs."""
+
+    kind: Kind
+    id: str
+    price_hourly: float = 0.0  # USD
+
+    def __str__(self) -> str:
+        price = f", ${self.price_hourly:.5f} an hour" if self.price_hourly else ""
+        return f"{self.kind.value} {self.id}{price}"
+
+
+class Destroyed(Value):
+    """Something that a teardown took away and proved gone."""
+
+    kind: Kind
+    id: str
+
+
+class Receipt(Value):
+    """What a teardown did."""
+
+    name: str
+    destroyed: tuple[Destroyed, ...] = ()
+    searched: tuple[Cloud, ...] = ()  # the clouds that answered
+    seconds_lived: float | None = None  # None when there was no droplet
+    cost: float = 0.0  # USD, by the second from the creation on, as billed
+
+
+class PhaseTime(Value):
+    """How long one phase of a launch took."""
+
+    name: str
+    seconds: float
+
+
+class Result(Value):
+    """How a command on the droplet ended."""
+
+    exit_status: int
+    stdout: str
+    stderr: str
+
+
+class Release(Value):
+    """One release of an app on its droplet."""
+
+    number: int
+    commit: str | None = None
+    state: str = "live"
+    at: float | None = None  # unix time
+
+
+class Timeouts(Value):
+    """
+    Limits of every wait, in seconds.
+
+    Each wait has its own: a generous limit for one never hides the failure of another.
+    """
+
+    request: float = Field(default=30.0, gt=0)  # one API call
+    visible: float = Field(default=30.0, gt=0)  # an object just created to appear in a listing
+    active: float = Field(default=300.0, gt=0)
+    ssh: float = Field(default=180.0, gt=0)
+    attempt: float = Field(default=10.0, gt=0)  # one attempt at SSH or HTTP
+    host_key: float = Field(default=60.0, gt=0)
+    boot: float = Field(default=600.0, gt=0)
+    push: float = Field(default=600.0, gt=0)
+    release: float = Field(default=900.0, gt=0)
+    answer: float = Field(default=60.0, gt=0)
+    destroy: float = Field(default=300.0, gt=0)
+
+
+def rfc3339(unix: float | None) -> str | None:
+    """Write a unix time as RFC 3339 in UTC."""
+    if unix is None:
+        return None
+    return datetime.fromtimestamp(unix, timezone.utc).isoformat().replace("+00:00", "Z")
