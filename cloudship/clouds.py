@@ -1,0 +1,241 @@
+"""
+Which cloud is meant, where its API answers and what opens it.
+
+A token of DigitalOcean's never goes to an endpoint that is not DigitalOcean's: the check stands here, where
+endpoint and token meet, and `client.py` gets only the pair.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import platformdirs
+import yaml
+
+from cloudship.errors import ConfigError, CredentialsError, LocalCloudUnavailable
+from cloudship.models import Cloud, Endpoint, Secret
+
+DIGITALOCEAN_URL = "https://api.digitalocean.com/v2/"
+ENDPOINT_VARIABLES = ("DIGITALOCEAN_END_POINT", "DIGITALOCEAN_API_URL")
+TOKEN_VARIABLES = ("DIGITALOCEAN_ACCESS_TOKEN", "DIGITALOCEAN_TOKEN")
+_REAL_TOKENS = ("dop_v1_", "doo_v1_", "dor_v1_")  # personal, OAuth and refresh tokens of DigitalOcean
+
+Starter = Callable[[], None]  # brings the local cloud up; returns when its API answers
+
+
+def choose(
+    cloud: Cloud | None,
+    *,
+    start_local: Starter,
+    environ: Mapping[str, str] = os.environ,
+) -> Endpoint:
+    """
+    Decide for one cloud: as asked; else by an endpoint in the environment; else DigitalOcean where a token is
+    configured; else the local one, which is started when it does not run.
+
+    Raises:
+        ConfigError: the environment's endpoint disagrees with `cloud`.
+        CredentialsError: no token for DigitalOcean, or one that must not go to the endpoint.
+        LocalCloudUnavailable: the local cloud does not start here.
+    """
+    named = _named_endpoint(environ)
+    if named is not None:
+        return _from_environment(named, cloud, environ)
+    if cloud is Cloud.DIGITALOCEAN or (cloud is None and token(environ) is not None):
+        return _digitalocean(environ)
+    return local(environ) or _started(start_local, environ)
+
+
+def reachable(
+    cloud: Cloud | None, *, start_local: Starter | None = None, environ: Mapping[str, str] = os.environ
+) -> tuple[Endpoint, ...]:
+    """
+    Name every cloud that a search for existing ships can ask.
+
+    Args:
+        cloud: search only this one.
+        start_local: brings a local cloud that was stopped with ships on it back; None leaves it stopped.
+        environ: the environment.
+    """
+    if cloud is Cloud.DIGITALOCEAN or _named_endpoint(environ) is not None:
+        return (choose(cloud, start_local=_never, environ=environ),)
+    found = []
+    if here := (local(environ) or _woken(start_local, environ)):
+        found.append(here)
+    if cloud is not Cloud.LOCAL and token(environ) is not None:
+        found.append(_digitalocean(environ))
+    return tuple(found)
+
+
+def token(environ: Mapping[str, str] = os.environ) -> Secret | None:
+    """Find DigitalOcean's token: in the environment, else in doctl's own configuration."""
+    for variable in TOKEN_VARIABLES:
+        if environ.get(variable):
+            return Secret(environ[variable])
+    return _doctl_token(environ)
+
+
+def local_directory(environ: Mapping[str, str] = os.environ) -> Path:
+    """Say where the local cloud keeps its state; the same rule as in `cloudship.local`, met by a test."""
+    if chosen := environ.get("CLOUDSHIP_LOCAL_DIR"):
+        return Path(chosen)
+    return platformdirs.user_state_path("cloudship") / "local"
+
+
+def local(environ: Mapping[str, str] = os.environ) -> Endpoint | None:
+    """Find the local cloud that runs, by the file in which it says where it answers."""
+    told = _endpoint_file(environ)
+    if told is None or not _alive(int(told["pid"])):
+        return None
+    return Endpoint(cloud=Cloud.LOCAL, url=_with_version(told["url"]), token=Secret(told["token"]))
+
+
+def start_by_command() -> None:
+    """
+    Start the local cloud by the command line, as every Python caller does: the library imports nothing of it.
+
+    Raises:
+        LocalCloudUnavailable: it does not start; what the command said is the evidence.
+    """
+    words = [sys.executable, "-m", "cloudship", "local", "start"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        raise LocalCloudUnavailable(
+            "The local cloud does not start on this machine",
+            evidence=done.stderr.strip().splitlines()[-8:],
+            next_step="cloudship doctor",
+        )
+
+
+def _never() -> None:
+    raise LocalCloudUnavailable("The local cloud does not run", next_step="cloudship local start")
+
+
+def _started(start_local: Starter, environ: Mapping[str, str]) -> Endpoint:
+    start_local()
+    found = local(environ)
+    if found is None:
+        raise LocalCloudUnavailable(
+            "The local cloud was started and does not run", next_step="cloudship local status"
+        )
+    return found
+
+
+def _woken(start_local: Starter | None, environ: Mapping[str, str]) -> Endpoint | None:
+    has_state = any(local_directory(environ).glob("*.sqlite*"))
+    return _started(start_local, environ) if start_local is not None and has_state else None
+
+
+def _digitalocean(environ: Mapping[str, str]) -> Endpoint:
+    found = token(environ)
+    if found is None:
+        raise CredentialsError(
+            "No token for DigitalOcean: none of DIGITALOCEAN_ACCESS_TOKEN, DIGITALOCEAN_TOKEN and doctl's"
+            " configuration holds one",
+            next_step="export DIGITALOCEAN_ACCESS_TOKEN=..., or use --cloud local, which needs none",
+        )
+    return Endpoint(cloud=Cloud.DIGITALOCEAN, url=DIGITALOCEAN_URL, token=found)
+
+
+def _named_endpoint(environ: Mapping[str, str]) -> str | None:
+    for variable in ENDPOINT_VARIABLES:
+        if environ.get(variable):
+            return _with_version(environ[variable])
+    return None
+
+
+def _from_environment(url: str, cloud: Cloud | None, environ: Mapping[str, str]) -> Endpoint:
+    is_real = urlsplit(url).hostname == urlsplit(DIGITALOCEAN_URL).hostname
+    actual = Cloud.DIGITALOCEAN if is_real else Cloud.LOCAL
+    if cloud not in (None, actual):
+        raise ConfigError(
+            f"--cloud {cloud.value} disagrees with the endpoint in the environment, {url}",
+            next_step=f"unset {' '.join(name for name in ENDPOINT_VARIABLES if environ.get(name))}",
+        )
+    if is_real:
+        return _digitalocean(environ)
+    if not _is_loopback(url):
+        raise ConfigError(
+            f"The endpoint in the environment is neither DigitalOcean's nor this machine: {url}"
+        )
+    return Endpoint(cloud=Cloud.LOCAL, url=url, token=_local_token(url, environ))
+
+
+def _local_token(url: str, environ: Mapping[str, str]) -> Secret:
+    told = _endpoint_file(environ)
+    if told is not None and _with_version(told["url"]) == url:
+        return Secret(told["token"])
+    found = next((environ[name] for name in TOKEN_VARIABLES if environ.get(name)), None)
+    if found is None:
+        raise CredentialsError(
+            f"No token for the local cloud at {url}", next_step='eval "$(cloudship local env)"'
+        )
+    if found.startswith(_REAL_TOKENS):
+        raise CredentialsError(f"A token of DigitalOcean's is not sent to {url}")
+    return Secret(found)
+
+
+def _endpoint_file(environ: Mapping[str, str]) -> dict[str, Any] | None:
+    try:
+        told = json.loads((local_directory(environ) / "endpoint.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    complete = isinstance(told, dict) and {"url", "token", "pid"} <= set(told)
+    return told if complete else None
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # root's server, our client
+        return True
+    return True
+
+
+def _with_version(url: str) -> str:
+    bare = url.rstrip("/")
+    return bare + "/" if bare.endswith("/v2") else bare + "/v2/"
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _doctl_token(environ: Mapping[str, str]) -> Secret | None:
+    """Read doctl's `access-token`, of the context that is in use."""
+    home = Path(environ.get("HOME", "/nonexistent"))
+    places = (
+        Path(environ.get("XDG_CONFIG_HOME", str(home / ".config"))) / "doctl" / "config.yaml",
+        home / "Library" / "Application Support" / "doctl" / "config.yaml",
+    )
+    for place in places:
+        try:
+            told = yaml.safe_load(place.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            continue
+        if isinstance(told, dict) and (found := _doctl_context_token(told)):
+            return Secret(found)
+    return None
+
+
+def _doctl_context_token(told: dict[str, Any]) -> str | None:
+    context = told.get("context") or "default"
+    named = (told.get("auth-contexts") or {}).get(context)
+    found = named if context != "default" and named else told.get("access-token")
+    return found if isinstance(found, str) and found else None

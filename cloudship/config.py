@@ -1,0 +1,325 @@
+"""
+What the user asks for: file < environment < keyword, and the only place where a default is written.
+
+The keys that concern the app (`app`, `build`, `release` ...) live a second life: the release program on the
+droplet reads them from the pushed tree itself. Here they are only checked, and those that were given from
+*outside* the tree are kept apart, since these must win on the droplet too.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from typing_extensions import TypedDict
+
+from cloudship.errors import ConfigError
+from cloudship.models import Cloud, Secret, ShipName, Value
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+APP_KEYS = frozenset({"app", "server", "python", "apt", "build", "release", "shared", "health"})
+FILE_NAME = "cloudship.toml"
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def duration(text: object) -> object:
+    """
+    Read a duration such as `2h`, `90m` or `1h30m` into whole seconds.
+
+    Raises:
+        ValueError: it is none, or it is zero.
+    """
+    if isinstance(text, int) and not isinstance(text, bool):
+        seconds = text
+    else:
+        match = _DURATION.fullmatch(str(text).strip())
+        if not match or not match.group(0):
+            raise ValueError(f"{text!r} is no duration; write it like 2h, 90m or 1h30m")
+        days, hours, minutes, rest = (int(part or 0) for part in match.groups())
+        seconds = ((days * 24 + hours) * 60 + minutes) * 60 + rest
+    if seconds <= 0:
+        raise ValueError("a duration is longer than nothing")
+    return seconds
+
+
+def _several(value: object) -> object:
+    """Read a list from the one line that an environment variable is: commas part its items."""
+    if isinstance(value, str):
+        return tuple(item.strip() for item in value.split(",") if item.strip())
+    return value
+
+
+def _environment_names(value: object) -> object:
+    if isinstance(value, Mapping):
+        for name in value:
+            if not _ENV_NAME.fullmatch(str(name)):
+                raise ValueError(f"{name!r} is no name for an environment variable")
+    return value
+
+
+Duration = Annotated[int, BeforeValidator(duration)]
+Several = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_several)]
+
+
+class Health(Value):
+    """What counts as an answer of the app."""
+
+    path: str = Field(default="/", pattern=r"^/[^\s]*$")
+    status: int | None = Field(default=None, ge=100, le=599)  # None: any below 500
+    timeout: float = Field(default=60.0, gt=0, le=3600)  # seconds
+
+
+class Config(BaseSettings):
+    """Everything that can be configured, each key with its default."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix="CLOUDSHIP_",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        env_ignore_empty=True,
+    )
+
+    name: ShipName | None = None  # None: made from the folder's or repository's name
+    cloud: Cloud | None = None  # None: see `clouds.choose`
+    image: str | None = None  # None: `plan.IMAGES`, the first that the cloud still has
+    size: str = "s-1vcpu-1gb"
+    region: str = "nyc3"
+    ttl: Duration | None = None  # seconds until the ship may be reaped; None: never
+    owner: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,60}$")  # None: the login name
+    ssh_keys: Several = ()  # files of public keys; none: ~/.ssh/id_*.pub
+    app: str | None = None  # MODULE:CALLABLE
+    server: str | None = None
+    python: str | None = None
+    apt: Several = ()
+    build: str | None = None
+    release: str | None = None
+    shared: Several = ()
+    env: Annotated[dict[str, Secret], BeforeValidator(_environment_names)] = Field(default_factory=dict)
+    health: Health = Health()
+    user_data: Path | None = None  # a cloud-config of the user's own, merged into ours
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  the signature is the library's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the signature is the library's
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the signature is the library's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the signature is the library's
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what `load` merged and nothing else: it knows where each value came from."""
+        return (init_settings,)
+
+
+class ConfigKeys(TypedDict, total=False):
+    """The keys of `Config` as keyword arguments of `up`."""
+
+    image: str
+    size: str
+    region: str
+    ttl: int | str
+    owner: str
+    ssh_keys: tuple[str, ...]
+    app: str
+    server: str
+    python: str
+    apt: tuple[str, ...]
+    build: str
+    release: str
+    shared: tuple[str, ...]
+    env: Mapping[str, str | Secret]
+    health: Mapping[str, Any]
+    user_data: str | Path
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A configuration, and what else was learned when it was read."""
+
+    config: Config
+    outside: Mapping[str, Any]  # the app's keys that were given from outside its tree
+    ignored: tuple[str, ...]  # keys of a foreign tree that are none of its business
+
+
+def load(
+    tree: Path | None,
+    *,
+    file: Path | None = None,
+    foreign: bool = False,
+    environ: Mapping[str, str] = os.environ,
+    given: Mapping[str, Any] | None = None,
+) -> Loaded:
+    """
+    Merge the file, the environment and the keywords into a configuration.
+
+    Args:
+        tree: the app's folder, whose own file is read; None when there is none at hand.
+        file: a file from outside the app; it wins over the tree's own.
+        foreign: the tree came from a git URL: only its app's keys are heeded.
+        environ: the environment.
+        given: keywords or flags; a None in it means "not given".
+
+    Raises:
+        ConfigError: a file that cannot be read, an unknown key, a value that cannot be.
+    """
+    own = _of_tree(tree) if tree is not None else {}
+    ignored = tuple(sorted(set(own) - APP_KEYS)) if foreign else ()
+    own = {key: value for key, value in own.items() if key not in ignored}
+    outside = _merged(
+        _of_file(file) if file is not None else {},
+        _of_environment(environ),
+        {key: value for key, value in (given or {}).items() if value is not None},
+    )
+    config = _validated(_merged(own, outside))
+    app_keys = {key: value for key, value in _plain(config).items() if key in APP_KEYS & set(outside)}
+    return Loaded(config, app_keys, ignored)
+
+
+def read_env_file(path: Path) -> dict[str, Secret]:
+    """
+    Read lines of `NAME=value`; blank lines and those that begin with # are passed over.
+
+    A value in matching quotes loses them; nothing else is interpreted, so that every byte arrives.
+
+    Raises:
+        ConfigError: the file cannot be read, or a line is none of these.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The env file {path} cannot be read: {error}") from error
+    found = {}
+    for number, line in enumerate(lines, start=1):
+        text = line.strip().removeprefix("export ").strip()
+        if not text or text.startswith("#"):
+            continue
+        name, equals, value = text.partition("=")
+        if not equals or not _ENV_NAME.fullmatch(name.strip()):
+            raise ConfigError(f"{path}, line {number}: this is not NAME=value")
+        found[name.strip()] = Secret(_unquoted(value.strip()))
+    return found
+
+
+def parse_env(items: tuple[str, ...]) -> dict[str, Secret]:
+    """
+    Read `NAME=value` items as they stand on a command line.
+
+    Raises:
+        ConfigError: an item is none.
+    """
+    found = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not equals or not _ENV_NAME.fullmatch(name):
+            raise ConfigError(f"--env {name}: write it as NAME=value")
+        found[name] = Secret(value)
+    return found
+
+
+def _unquoted(value: str) -> str:
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        return value[1:-1]
+    return value
+
+
+def _of_tree(tree: Path) -> dict[str, Any]:
+    own, project = tree / FILE_NAME, tree / "pyproject.toml"
+    table = _toml(project).get("tool", {}).get("cloudship") if project.is_file() else None
+    if not own.is_file():
+        return table or {}
+    if table is not None:
+        raise ConfigError(
+            f"Both {FILE_NAME} and [tool.cloudship] in pyproject.toml configure this app",
+            next_step=f"keep one of them: move everything into {FILE_NAME}",
+        )
+    return _toml(own)
+
+
+def _of_file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ConfigError(f"The configuration file {path} does not exist")
+    return _toml(path)
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path.name} cannot be read: {error}") from error
+
+
+def _of_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Read `CLOUDSHIP_<KEY>`, and `CLOUDSHIP_HEALTH_PATH` and its like for keys inside a table."""
+    source = EnvSettingsSource(Config)
+    source.env_vars = {key.lower(): value for key, value in environ.items() if value}
+    found = {key: value for key, value in source().items() if key != "env"}
+    prefix = "CLOUDSHIP_ENV_"  # its names keep their case, which the library would fold
+    app_env = {key[len(prefix) :]: value for key, value in environ.items() if key.startswith(prefix)}
+    return {**found, "env": app_env} if app_env else found
+
+
+def _merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one over the other, tables key by key."""
+    whole: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            below = whole.get(key)
+            both = isinstance(value, Mapping) and isinstance(below, Mapping)
+            whole[key] = {**below, **value} if both else value  # type: ignore[dict-item]
+    return whole
+
+
+def _validated(values: Mapping[str, Any]) -> Config:
+    try:
+        return Config(**values)
+    except ValidationError as error:
+        faults = [_fault(fault) for fault in error.errors(include_input=False, include_url=False)]
+        raise ConfigError(faults[0], evidence=faults[1:]) from None
+
+
+def _fault(fault: Any) -> str:
+    key = ".".join(str(part) for part in fault["loc"] if not str(part).startswith("function-"))
+    if fault["type"] != "extra_forbidden":
+        return f"{key}: {fault['msg'].removeprefix('Value error, ')}"
+    table = Health.model_fields if key.startswith("health.") else Config.model_fields
+    near = difflib.get_close_matches(key.rpartition(".")[2], table, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(table))}"
+    return f"{key}: there is no such key{hint}"
+
+
+def _plain(config: Config) -> dict[str, Any]:
+    return config.model_dump(mode="json", exclude={"env"}, exclude_unset=True)
+
+
+__all__ = [
+    "APP_KEYS",
+    "Config",
+    "ConfigKeys",
+    "Health",
+    "Loaded",
+    "duration",
+    "load",
+    "parse_env",
+    "read_env_file",
+]
