@@ -1,0 +1,92 @@
+"""
+One control group for each machine, limited to its size.
+
+Without one of its own, machines started from the same place share a group, and systemd inside them stops each
+other's services. Version 1, hybrid and version 2 hosts differ in where the group lies.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path("/sys/fs/cgroup")
+_LIMITING = ("memory", "cpu", "pids")
+_PERIOD_US = 100_000
+_TASKS = 8192
+
+
+@dataclass(frozen=True)
+class Group:
+    """The control group of one machine, in every hierarchy that matters."""
+
+    name: str
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The folders to enter, systemd's own first."""
+        if (ROOT / "cgroup.controllers").exists():
+            return (ROOT / self.name,)
+        hierarchies = ("systemd", "unified", *_LIMITING)
+        return tuple(ROOT / one / self.name for one in hierarchies if (ROOT / one).is_dir())
+
+    def create(self, *, memory_mib: int, vcpus: int) -> None:
+        """Make the group and set the limits of a size; a controller that is not there limits nothing."""
+        for place in self.places:
+            place.mkdir(exist_ok=True)
+        memory = memory_mib * 1024 * 1024
+        quota = vcpus * _PERIOD_US
+        self._limit("memory", "memory.limit_in_bytes", "memory.max", str(memory))
+        self._limit("cpu", "cpu.cfs_quota_us", "cpu.max", str(quota))
+        self._limit("pids", "pids.max", "pids.max", str(_TASKS))
+
+    def members(self) -> frozenset[int]:
+        """Name the processes in it, at any depth."""
+        found: set[int] = set()
+        for folder, _, _ in os.walk(self.places[0]):  # groups inside come and go while we look
+            with suppress(OSError):
+                found |= {int(line) for line in Path(folder, "cgroup.procs").read_text().split()}
+        return frozenset(found)
+
+    def leader(self) -> int | None:
+        """Find the machine's init: the one process in its own init scope."""
+        for scope in ("payload/init.scope", "payload"):
+            with suppress(OSError, ValueError):
+                return min(
+                    int(line) for line in (self.places[0] / scope / "cgroup.procs").read_text().split()
+                )
+        return None
+
+    def kill(self, *, limit_seconds: float = 10.0) -> None:
+        """Kill every process in it, until none is left or the limit is reached."""
+        deadline = time.monotonic() + limit_seconds
+        while (alive := self.members()) and time.monotonic() < deadline:
+            for pid in alive:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
+
+    def remove(self) -> None:
+        """Remove it, depth first; what still has a process stays."""
+        for place in self.places:
+            for folder in sorted((path for path in place.rglob("*") if path.is_dir()), reverse=True):
+                with suppress(OSError):
+                    folder.rmdir()
+            with suppress(OSError):
+                place.rmdir()
+
+    def _limit(self, controller: str, first_version: str, second_version: str, value: str) -> None:
+        for file in (ROOT / controller / self.name / first_version, ROOT / self.name / second_version):
+            if file.exists():
+                with suppress(OSError):  # a controller that is not delegated to us
+                    file.write_text(value)
+
+
+def groups(prefix: str) -> frozenset[str]:
+    """Name the machines' groups that exist, by the beginning of their names."""
+    place = ROOT if (ROOT / "cgroup.controllers").exists() else ROOT / "systemd"
+    return frozenset(path.name for path in place.glob(f"{prefix}*") if path.is_dir())

@@ -1,0 +1,32 @@
+"""Commands on the host: the one place that runs them, so that every failure says what was run."""
+
+from __future__ import annotations
+
+import subprocess
+
+from cloudship.local.machines.base import DriverError
+
+
+def run(*words: str, stdin: str | None = None) -> str:
+    """
+    Run a command and give what it printed.
+
+    Raises:
+        DriverError: it failed or does not exist; with the command and its last lines.
+    """
+    try:
+        done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise DriverError(f"{words[0]} is not installed; run: cloudship local setup") from error
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).strip().splitlines()[-3:]
+        raise DriverError(f"`{' '.join(words)}` failed: {' / '.join(said)}")
+    return done.stdout
+
+
+def succeeds(*words: str) -> bool:
+    """Run a command only to see whether it succeeds."""
+    try:
+        return subprocess.run(words, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
