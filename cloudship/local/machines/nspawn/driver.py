@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import ClassVar
@@ -22,7 +21,7 @@ from cloudship.local.machines.nspawn.cgroup import Group, groups
 from cloudship.local.machines.nspawn.disk import Disk
 from cloudship.local.machines.nspawn.names import Names
 from cloudship.local.machines.nspawn.network import Wiring
-from cloudship.local.machines.rootfs import Recipe, build, built, recipe
+from cloudship.local.machines.rootfs import build, built, recipe
 
 _PROGRAMS = ("systemd-nspawn", "mmdebstrap", "nft", "ip", "mkfs.ext4")
 _INIT_LIMIT = 10.0  # seconds from the start of nspawn to the machine's init
@@ -70,7 +69,7 @@ class NspawnDriver(Driver):
 
     def create(self, spec: MachineSpec) -> None:
         """Make the disk, building the image's root file system first when it is not there yet."""
-        lower = build(_recipe(spec.image))
+        lower = build(recipe(spec.image))
         disk = self._disk(spec.droplet_id)
         disk.remove()
         disk.create(spec)
@@ -131,11 +130,11 @@ class NspawnDriver(Driver):
 
     def image_note(self, slug: str) -> str | None:
         """Say what boots instead of what the slug promises."""
-        return _recipe(slug).note
+        return recipe(slug).note
 
     def prepared(self, slug: str) -> bool:
         """Whether the root file system is built."""
-        return built(_recipe(slug)) is not None
+        return built(recipe(slug)) is not None
 
     def _disk(self, droplet_id: int) -> Disk:
         return Disk(self._machines / str(droplet_id))
@@ -215,12 +214,6 @@ class NspawnDriver(Driver):
             text = (self._disk(droplet_id).folder / "console.log").read_text(errors="replace").strip()
             return " / ".join(text.splitlines()[-3:])
         return "it said nothing"
-
-
-@cache
-def _recipe(slug: str) -> Recipe:
-    """Ask apt once in the life of a server: its answer takes a third of a second."""
-    return recipe(slug)
 
 
 def _command(machine: str, root: Path, space: str) -> list[str]:

@@ -7,6 +7,7 @@ import json
 import platform
 import subprocess
 from dataclasses import asdict, dataclass
+from functools import cache
 
 from cloudship.local.machines.base import DriverError
 from cloudship.local.machines.rootfs.host import HostSettings, host_settings
@@ -96,6 +97,7 @@ def recipe(slug: str) -> Recipe:
     return _made(slug, origin, codename, sources, stand_in=True)
 
 
+@cache  # apt takes a third of a second to answer, and a server asks for every image
 def archive_sources() -> tuple[Source, ...]:
     """
     Read from apt which archives of a distribution this host uses; other people's lists are left out.

@@ -1,0 +1,93 @@
+"""The application: who may come in, what every answer carries, and the kinds in one tuple."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from cloudship.local.api import account, actions, droplets, images, keys, regions, sizes, tags
+from cloudship.local.api.context import Context
+from cloudship.local.errors import Refusal
+
+KINDS = (account, keys, droplets, actions, images, sizes, regions, tags)
+HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
+LIMIT_AN_HOUR = 5000  # requests, as DigitalOcean allows a token
+
+
+def application(context: Context) -> ASGIApp:
+    """Assemble the API of one local cloud."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.context = context
+    for kind in KINDS:
+        app.include_router(kind.router, prefix="/v2")
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(HTTPException, _no_route)
+    app.middleware("http")(_gate)
+    return _PlainPaths(app)
+
+
+class _PlainPaths:
+    """Take every spelling of a path that clients use, without ever redirecting: a POST would become a GET."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path = re.sub(r"/{2,}", "/", scope["path"])
+            scope = {**scope, "path": path.rstrip("/") or "/"}
+        await self._app(scope, receive, send)
+
+
+async def _gate(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    """Let in who names us as the host and brings the token, and count."""
+    began = time.time()
+    refusal = _refusal(request)
+    answer = _error(refusal) if refusal else await call_next(request)
+    answer.headers["ratelimit-limit"] = str(LIMIT_AN_HOUR)
+    answer.headers["ratelimit-remaining"] = str(LIMIT_AN_HOUR - 1)
+    answer.headers["ratelimit-reset"] = str(int(began) + 3600)
+    answer.headers.setdefault("x-request-id", str(uuid.uuid4()))
+    return answer
+
+
+def _refusal(request: Request) -> Refusal | None:
+    host = request.headers.get("host", "").rsplit(":", 1)[0]
+    if host not in HOSTS:  # a page in a browser may have pointed a name of its own at this machine
+        return Refusal(403, "forbidden", "The local cloud answers on this machine's loopback address only.")
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    expected = request.app.state.context.token
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), expected.encode()):
+        return Refusal(401, "unauthorized", "Unable to authenticate you")
+    return None
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)  # noqa: S101  it is registered for nothing else
+    return _error(error)
+
+
+async def _no_route(_request: Request, error: Exception) -> Response:
+    status = getattr(error, "status_code", 404)
+    known = {404: ("not_found", "The resource you were accessing could not be found.")}
+    identifier, message = known.get(status, ("method_not_allowed", "This method is not allowed here."))
+    return _error(Refusal(status, identifier, message))
+
+
+def _error(refusal: Refusal) -> Response:
+    request_id = str(uuid.uuid4())
+    told: dict[str, Any] = {
+        "id": refusal.identifier,
+        "message": refusal.message,
+        "request_id": request_id,
+    }
+    return JSONResponse(told, status_code=refusal.status, headers={"x-request-id": request_id})

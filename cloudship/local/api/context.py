@@ -1,0 +1,28 @@
+"""What every route works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fastapi import Request
+
+from cloudship.local.account import Account
+from cloudship.local.bodies import Bodies
+from cloudship.local.machines.base import Driver
+
+
+@dataclass(frozen=True)
+class Context:
+    """One local cloud, as its routes see it."""
+
+    account: Account
+    bodies: Bodies
+    driver: Driver
+    token: str
+    image_notes: dict[str, str | None] = field(default_factory=dict)
+
+
+def context(request: Request) -> Context:
+    """Find the local cloud that a request is for."""
+    found: Context = request.app.state.context
+    return found

@@ -1,0 +1,171 @@
+"""
+The droplets' bodies: what the account says becomes true of the machines, also after a crash in between.
+
+Work on one droplet is one after the other, in threads; the account is changed only when the machine has.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+
+from cloudship.local.account import Account
+from cloudship.local.account.actions import COMPLETED, ERRORED
+from cloudship.local.account.droplets import ACTIVE, NEW, OFF
+from cloudship.local.errors import Refusal, unprocessable
+from cloudship.local.machines.base import Driver, DriverError, MachineState
+
+log = logging.getLogger("cloudship.local")
+
+CREATE_PATIENCE = 0.5  # seconds a POST waits for the machine to run, so that the first GET finds it active
+SHUTDOWN_LIMIT = 10.0  # seconds that a machine gets to go down by itself before its power is taken
+_PARALLEL = 8
+
+
+class Bodies:
+    """Carries out on the machines what the API was asked."""
+
+    def __init__(self, account: Account, driver: Driver) -> None:
+        self._account, self._driver = account, driver
+        self._threads = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="body")
+        self._locks: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
+        self.network = driver.open()
+
+    def restore(self) -> None:
+        """Make machines and account agree again, after a stop or a crash."""
+        self._account.actions.give_up()
+        ids = set(self._account.droplets.ids())
+        for stray in self._driver.known() - ids:
+            self._driver.destroy(stray)
+        futures = [self._threads.submit(self._restored, droplet_id) for droplet_id in sorted(ids)]
+        wait(futures)
+
+    def suspend(self) -> None:
+        """Power everything off and take the network away; what was active will be again."""
+        active = [self._account.droplets.spec(found) for found in self._account.droplets.ids(ACTIVE)]
+
+        def off(spec_index: int) -> None:
+            spec = active[spec_index]
+            if not self._driver.shutdown(spec, limit_seconds=SHUTDOWN_LIMIT):
+                self._driver.power_off(spec)
+
+        wait([self._threads.submit(off, index) for index in range(len(active))])
+        self._threads.shutdown()
+        self._driver.close()
+
+    def create(self, droplet_id: int) -> int:
+        """Begin to make a body, and give the action's id; waits a moment for it to run."""
+        action = self._account.actions.begin("create", droplet_id, self._account.droplets.region(droplet_id))
+        future = self._threads.submit(self._created, droplet_id, action["id"])
+        wait([future], timeout=CREATE_PATIENCE)
+        return int(action["id"])
+
+    def act(self, droplet_id: int, kind: str) -> int:
+        """
+        Begin a power action, and give its id.
+
+        Raises:
+            Refusal: the droplet is gone, busy, or the action is unknown.
+        """
+        region = self._account.droplets.region(droplet_id)
+        if kind not in self._acts():
+            raise unprocessable(f"{kind} is not a valid Droplet action.")
+        if self._account.actions.pending(droplet_id):
+            raise unprocessable("Droplet already has a pending event.")
+        action = self._account.actions.begin(kind, droplet_id, region)
+        self._threads.submit(self._acted, droplet_id, kind, action["id"])
+        return int(action["id"])
+
+    def destroy(self, droplet_id: int) -> None:
+        """
+        Destroy a droplet and its body; it is gone from the account once its body is.
+
+        Raises:
+            Refusal: there is none.
+        """
+        with self._locks[droplet_id]:
+            self._account.droplets.status(droplet_id)
+            self._driver.destroy(droplet_id)
+            self._account.droplets.forget(droplet_id)
+
+    def refresh(self, droplet_id: int) -> None:
+        """Notice a machine that was powered off from inside."""
+        if self._account.droplets.status(droplet_id) != ACTIVE or self._account.actions.pending(droplet_id):
+            return
+        if self._driver.state(droplet_id) is not MachineState.RUNNING:
+            self._account.droplets.set_status(droplet_id, OFF)
+
+    def _acts(self) -> dict[str, Callable[[int], None]]:
+        return {
+            "power_on": self._power_on,
+            "power_off": self._power_off,
+            "power_cycle": self._power_cycle,
+            "reboot": self._reboot,
+            "shutdown": self._shutdown,
+        }
+
+    def _created(self, droplet_id: int, action_id: int) -> None:
+        with self._locks[droplet_id]:
+            try:
+                spec = self._account.droplets.spec(droplet_id)
+                self._driver.create(spec)
+                self._driver.start(spec)
+            except Refusal:  # destroyed before its turn came
+                self._account.actions.end(action_id, ERRORED)
+            except DriverError:
+                log.exception("droplet %d got no body", droplet_id)
+                self._driver.destroy(droplet_id)
+                self._account.actions.end(action_id, ERRORED)
+                self._account.droplets.forget(droplet_id)
+            else:
+                self._account.droplets.set_status(droplet_id, ACTIVE)
+                self._account.actions.end(action_id, COMPLETED)
+
+    def _acted(self, droplet_id: int, kind: str, action_id: int) -> None:
+        with self._locks[droplet_id]:
+            try:
+                self._acts()[kind](droplet_id)
+            except (DriverError, Refusal):
+                log.exception("droplet %d: %s failed", droplet_id, kind)
+                self._account.actions.end(action_id, ERRORED)
+            else:
+                self._account.actions.end(action_id, COMPLETED)
+
+    def _power_on(self, droplet_id: int) -> None:
+        self._driver.start(self._account.droplets.spec(droplet_id))
+        self._account.droplets.set_status(droplet_id, ACTIVE)
+
+    def _power_off(self, droplet_id: int) -> None:
+        self._driver.power_off(self._account.droplets.spec(droplet_id))
+        self._account.droplets.set_status(droplet_id, OFF)
+
+    def _power_cycle(self, droplet_id: int) -> None:
+        self._driver.power_off(self._account.droplets.spec(droplet_id))
+        self._power_on(droplet_id)
+
+    def _reboot(self, droplet_id: int) -> None:
+        self._driver.reboot(self._account.droplets.spec(droplet_id))
+        self._account.droplets.set_status(droplet_id, ACTIVE)
+
+    def _shutdown(self, droplet_id: int) -> None:
+        spec = self._account.droplets.spec(droplet_id)
+        if self._driver.shutdown(spec, limit_seconds=SHUTDOWN_LIMIT):
+            self._account.droplets.set_status(droplet_id, OFF)
+
+    def _restored(self, droplet_id: int) -> None:
+        """Finish one droplet that a crash left half-made, adopt one that runs, start one that should."""
+        status = self._account.droplets.status(droplet_id)
+        spec = self._account.droplets.spec(droplet_id)
+        try:
+            if status == NEW or self._driver.state(droplet_id) is MachineState.ABSENT:
+                self._driver.destroy(droplet_id)
+                self._driver.create(spec)
+            if status != OFF:
+                self._driver.start(spec)
+                self._account.droplets.set_status(droplet_id, ACTIVE)
+        except DriverError:
+            log.exception("droplet %d could not be brought back", droplet_id)
+            self._account.droplets.set_status(droplet_id, OFF)

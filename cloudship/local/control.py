@@ -1,0 +1,160 @@
+"""Start, stop, ask and reset a local cloud: what the command line and the tests do with it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloudship.local import endpoint
+from cloudship.local.endpoint import Endpoint, directory_of
+from cloudship.local.errors import LocalCloudError
+from cloudship.local.machines.registry import driver as make_driver
+
+START_LIMIT = 120.0  # seconds; machines that were active boot within it
+STOP_LIMIT = 60.0
+_STATE = ("account.sqlite", "account.sqlite-wal", "account.sqlite-shm", "machines", "machines.json")
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a local cloud is."""
+
+    endpoint: Endpoint | None
+    directory: Path
+    droplets: int
+
+
+def start(directory: Path | None = None, *, driver: str = "nspawn", port: int | None = None) -> Endpoint:
+    """
+    Start the local cloud of a directory, or find it running.
+
+    Args:
+        directory: default `CLOUDSHIP_LOCAL_DIR`, else the user's state directory.
+        driver: what gives droplets a body.
+        port: where it listens on 127.0.0.1; None: a free one.
+
+    Raises:
+        LocalCloudError: it does not start; the message carries what it said.
+    """
+    place = directory_of(directory)
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _locked(place):
+        if found := endpoint.read(place):
+            return found
+        if reason := make_driver(driver, place).unavailable():
+            raise LocalCloudError(reason)
+        log = place / "server.log"
+        process = _spawn(place, driver, port or 0, log)
+        return _answering(process, place, log)
+
+
+def stop(directory: Path | None = None) -> bool:
+    """
+    Stop the local cloud of a directory: machines off, network gone, state and disks kept.
+
+    Returns:
+        Whether one was running.
+
+    Raises:
+        LocalCloudError: it did not end in time.
+    """
+    place = directory_of(directory)
+    found = endpoint.read(place)
+    if found is None:
+        return False
+    os.kill(found.pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_LIMIT
+    while endpoint.process_started(found.pid) == found.started:
+        _reap(found.pid)
+        if time.monotonic() > deadline:
+            raise LocalCloudError(
+                f"The local cloud (process {found.pid}) does not end; see {place}/server.log"
+            )
+        time.sleep(0.02)
+    return True
+
+
+def status(directory: Path | None = None) -> Status:
+    """Say whether a local cloud runs, and how many droplets it has."""
+    place = directory_of(directory)
+    return Status(endpoint.read(place), place, _droplets(place))
+
+
+def reset(directory: Path | None = None) -> None:
+    """Stop the local cloud of a directory and destroy all it ever made."""
+    place = directory_of(directory)
+    driver = (found := endpoint.read(place)) and found.driver
+    stop(place)
+    for name in (driver,) if driver else ("nspawn", "none"):
+        machines = make_driver(name, place)
+        if machines.unavailable() is None and machines.known():
+            for droplet_id in machines.known():
+                machines.destroy(droplet_id)
+            machines.close()
+    for name in _STATE:
+        path = place / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(place: Path) -> Iterator[None]:
+    with (place / "start.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _spawn(place: Path, driver: str, port: int, log: Path) -> subprocess.Popen[bytes]:
+    words = [sys.executable, "-m", "cloudship.local.server", "--directory", str(place)]
+    words += ["--driver", driver, "--port", str(port)]
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+        )
+
+
+def _answering(process: subprocess.Popen[bytes], place: Path, log: Path) -> Endpoint:
+    deadline = time.monotonic() + START_LIMIT
+    while time.monotonic() < deadline:
+        if found := endpoint.read(place):
+            process.returncode = 0  # it is nobody's child any more: no warning when we end before it does
+            return found
+        if process.poll() is not None:
+            said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise LocalCloudError("The local cloud did not start: " + "\n".join(said[-5:]))
+        time.sleep(0.01)
+    process.kill()
+    raise LocalCloudError(f"The local cloud did not answer within {START_LIMIT:g} s; see {log}")
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return  # another process started it
+
+
+def _droplets(place: Path) -> int:
+    import sqlite3
+
+    file = place / _STATE[0]
+    if not file.exists():
+        return 0
+    connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+    try:
+        return int(connection.execute("SELECT count(*) FROM droplets").fetchone()[0])
+    except sqlite3.OperationalError:  # a start that was cut off before it made its tables
+        return 0
+    finally:
+        connection.close()

@@ -1,0 +1,141 @@
+"""The process of a local cloud: API, metadata service and machines, until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from cloudship.local import endpoint
+from cloudship.local.account import Account
+from cloudship.local.account.catalogue import images
+from cloudship.local.api import application
+from cloudship.local.api.context import Context
+from cloudship.local.bodies import Bodies
+from cloudship.local.errors import LocalCloudError
+from cloudship.local.machines.base import Driver
+from cloudship.local.machines.registry import driver
+from cloudship.local.metadata import metadata
+
+log = logging.getLogger("cloudship.local")
+
+
+def main() -> None:
+    """Run a local cloud in the foreground; `control.start` runs it detached."""
+    parser = argparse.ArgumentParser(prog="cloudship-local")
+    parser.add_argument("--directory", type=Path, required=True)
+    parser.add_argument("--driver", default="nspawn")
+    parser.add_argument("--port", type=int, default=0)
+    asked = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    asyncio.run(serve(asked.directory, driver(asked.driver, asked.directory), asked.port))
+
+
+async def serve(directory: Path, machines: Driver, port: int) -> None:
+    """
+    Serve until SIGTERM or SIGINT, then power everything off.
+
+    Raises:
+        LocalCloudError: the driver cannot run here, or the port is taken.
+    """
+    if reason := machines.unavailable():
+        raise LocalCloudError(reason)
+    token = _token(directory)
+    with assembled(directory, machines, token) as context:
+        listening = _listen("127.0.0.1", port)
+        servers = [_server(application(context), listening)]
+        bind = context.bodies.network.metadata_bind
+        if bind is not None:
+            servers.append(_server(metadata(context.account), _listen(*bind)))
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _stop, servers)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, _stop, servers)
+        running = [asyncio.create_task(server.serve()) for server in servers]
+        await asyncio.to_thread(context.bodies.restore)
+        pid = os.getpid()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        started = endpoint.process_started(pid) or 0
+        endpoint.write(directory, endpoint.Endpoint(url, token, pid, started, machines.name))
+        log.info("answers at %s with driver %s", url, machines.name)
+        await asyncio.gather(*running)
+        await asyncio.to_thread(context.bodies.suspend)
+    endpoint.remove(directory)
+
+
+@contextmanager
+def assembled(directory: Path, machines: Driver, token: str) -> Iterator[Context]:
+    """Put a local cloud together, without serving it yet."""
+    account = Account(directory)
+    notes = {one["slug"]: machines.image_note(one["slug"]) for one in images({})}
+    try:
+        yield Context(account, Bodies(account, machines), machines, token, notes)
+    finally:
+        account.close()
+
+
+def _token(directory: Path) -> str:
+    """Take the token of this directory, minted at its first start."""
+    file = directory / "token"
+    if not file.exists():
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+            opened.write(f"cloudship_local_{secrets.token_hex(32)}")
+    return file.read_text(encoding="utf-8")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        raise LocalCloudError(f"Port {port} of {host} is taken: {error.strerror}") from error
+    listening.listen(128)
+    return listening
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to whoever runs several of them."""
+
+    def __init__(self, config: uvicorn.Config, listening: socket.socket) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().serve(sockets or [self._listening])
+
+
+def _server(app: object, listening: socket.socket) -> _Server:
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+    return _Server(config, listening)
+
+
+def _stop(servers: list[_Server]) -> None:
+    for server in servers:
+        server.should_exit = True
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except LocalCloudError as error:
+        raise SystemExit(str(error)) from error
