@@ -123,9 +123,7 @@ def _started(start_local: Starter, environ: Mapping[str, str]) -> Endpoint:
     start_local()
     found = local(environ)
     if found is None:
-        raise LocalCloudUnavailable(
-            "The local cloud was started and does not run", next_step="cloudship local status"
-        )
+        raise LocalCloudUnavailable("The local cloud was started and does not run", next_step="cloudship local status")
     return found
 
 
@@ -163,9 +161,7 @@ def _from_environment(url: str, cloud: Cloud | None, environ: Mapping[str, str])
     if is_real:
         return _digitalocean(environ)
     if not _is_loopback(url):
-        raise ConfigError(
-            f"The endpoint in the environment is neither DigitalOcean's nor this machine: {url}"
-        )
+        raise ConfigError(f"The endpoint in the environment is neither DigitalOcean's nor this machine: {url}")
     return Endpoint(cloud=Cloud.LOCAL, url=url, token=_local_token(url, environ))
 
 
@@ -175,9 +171,7 @@ def _local_token(url: str, environ: Mapping[str, str]) -> Secret:
         return Secret(told["token"])
     found = next((environ[name] for name in TOKEN_VARIABLES if environ.get(name)), None)
     if found is None:
-        raise CredentialsError(
-            f"No token for the local cloud at {url}", next_step='eval "$(cloudship local env)"'
-        )
+        raise CredentialsError(f"No token for the local cloud at {url}", next_step='eval "$(cloudship local env)"')
     if found.startswith(_REAL_TOKENS):
         raise CredentialsError(f"A token of DigitalOcean's is not sent to {url}")
     return Secret(found)

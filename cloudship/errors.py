@@ -255,9 +255,7 @@ class WaitTimeout(CloudshipError):
 
     def __init__(self, name: str, *, limit: float, last: str | None, next_step: str | None = None) -> None:
         seen = last if last is not None else "nothing at all"
-        super().__init__(
-            f"Waited {limit:g} s for {name}; the last that was seen: {seen}", next_step=next_step
-        )
+        super().__init__(f"Waited {limit:g} s for {name}; the last that was seen: {seen}", next_step=next_step)
         self.name = name
         self.limit = limit
         self.last = last

@@ -97,9 +97,7 @@ class Remained(Value):
         return cls(what=str(left), price_hourly=left.price_hourly)
 
 
-Event: TypeAlias = (
-    PhaseStarted | PhaseEnded | PhaseFailed | Attempted | Output | Noted | Destroying | Remained
-)
+Event: TypeAlias = PhaseStarted | PhaseEnded | PhaseFailed | Attempted | Output | Noted | Destroying | Remained
 Notify: TypeAlias = Callable[[Event], None]
 
 

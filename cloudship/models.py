@@ -12,9 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchema
 from pydantic_core import CoreSchema, core_schema
 
 SHIP_NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
-SHIP_RULE = (
-    "lower-case letters, digits and '-', starts with a letter, ends with a letter or digit, at most 40"
-)
+SHIP_RULE = "lower-case letters, digits and '-', starts with a letter, ends with a letter or digit, at most 40"
 
 
 def ship_name(text: str) -> str:
@@ -253,3 +251,23 @@ def rfc3339(unix: float | None) -> str | None:
     if unix is None:
         return None
     return datetime.fromtimestamp(unix, timezone.utc).isoformat().replace("+00:00", "Z")
+
+
+class Account(Value):
+    """The account's standing."""
+
+    email: str
+    status: str  # active, warning or locked
+    droplet_limit: int
+
+
+class DropletRequest(Value):
+    """The body of the one POST that makes a droplet."""
+
+    name: str
+    region: str
+    size: str
+    image: str
+    ssh_keys: tuple[int, ...]
+    tags: tuple[str, ...]
+    user_data: str

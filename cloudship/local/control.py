@@ -76,9 +76,7 @@ def stop(directory: Path | None = None) -> bool:
     while endpoint.process_started(found.pid) == found.started:
         _reap(found.pid)
         if time.monotonic() > deadline:
-            raise LocalCloudError(
-                f"The local cloud (process {found.pid}) does not end; see {place}/server.log"
-            )
+            raise LocalCloudError(f"The local cloud (process {found.pid}) does not end; see {place}/server.log")
         time.sleep(0.02)
     return True
 
@@ -119,9 +117,7 @@ def _spawn(place: Path, driver: str, port: int, log: Path) -> subprocess.Popen[b
     words = [sys.executable, "-m", "cloudship.local.server", "--directory", str(place)]
     words += ["--driver", driver, "--port", str(port)]
     with log.open("wb") as file:
-        return subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
-        )
+        return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True)
 
 
 def _answering(process: subprocess.Popen[bytes], place: Path, log: Path) -> Endpoint:

@@ -63,9 +63,7 @@ class Actions:
 
     def give_up(self) -> None:
         """End, as errored, what a server that died left in progress."""
-        self._store.run(
-            "UPDATE actions SET status = ?, completed_at = ? WHERE status = ?", ERRORED, now(), IN_PROGRESS
-        )
+        self._store.run("UPDATE actions SET status = ?, completed_at = ? WHERE status = ?", ERRORED, now(), IN_PROGRESS)
 
 
 def _shown(row: sqlite3.Row) -> dict[str, Any]:

@@ -56,9 +56,7 @@ class Group:
         """Find the machine's init: the one process in its own init scope."""
         for scope in ("payload/init.scope", "payload"):
             with suppress(OSError, ValueError):
-                return min(
-                    int(line) for line in (self.places[0] / scope / "cgroup.procs").read_text().split()
-                )
+                return min(int(line) for line in (self.places[0] / scope / "cgroup.procs").read_text().split())
         return None
 
     def kill(self, *, limit_seconds: float = 10.0) -> None:

@@ -104,9 +104,7 @@ def _seed(upper: Path, spec: MachineSpec) -> None:
     etc = upper / "etc"
     etc.mkdir(exist_ok=True)
     (etc / "hostname").write_text(spec.hostname + "\n", encoding="utf-8")
-    (etc / "hosts").write_text(
-        f"127.0.0.1 localhost\n127.0.1.1 {spec.hostname}\n::1 localhost\n", encoding="utf-8"
-    )
+    (etc / "hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {spec.hostname}\n::1 localhost\n", encoding="utf-8")
 
 
 def _private(path: Path, text: str) -> None:

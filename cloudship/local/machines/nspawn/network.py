@@ -161,9 +161,7 @@ def _networks(*, except_for: str) -> list[IPv4Network]:
 
 
 def _rules() -> list[dict[str, dict[str, object]]]:
-    found: list[dict[str, dict[str, object]]] = json.loads(run("nft", "-j", "-a", "list", "ruleset"))[
-        "nftables"
-    ]
+    found: list[dict[str, dict[str, object]]] = json.loads(run("nft", "-j", "-a", "list", "ruleset"))["nftables"]
     return found
 
 
@@ -172,9 +170,7 @@ def _dropping_chains() -> list[tuple[str, str, str]]:
     return [
         (str(chain["family"]), str(chain["table"]), str(chain["name"]))
         for chain in chains
-        if chain.get("hook") == "forward"
-        and chain.get("policy") == "drop"
-        and chain["family"] in {"ip", "inet"}
+        if chain.get("hook") == "forward" and chain.get("policy") == "drop" and chain["family"] in {"ip", "inet"}
     ]
 
 

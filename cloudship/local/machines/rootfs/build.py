@@ -57,9 +57,7 @@ def build(recipe: Recipe, tell: Tell = lambda _line: None) -> Path:
             return place
         unfinished = place.with_suffix(".part")
         _remove(unfinished)
-        tell(
-            f"building {recipe.origin.lower()} {recipe.codename} for {recipe.slug}, once; about half a minute"
-        )
+        tell(f"building {recipe.origin.lower()} {recipe.codename} for {recipe.slug}, once; about half a minute")
         _bootstrap(recipe, unfinished, tell)
         _prepare(recipe, unfinished)
         unfinished.rename(place)

@@ -39,9 +39,7 @@ def host_settings() -> HostSettings:
     proxies = tuple((name, os.environ[name]) for name in _PROXIES if os.environ.get(name))
     usable = tuple(pair for pair in proxies if "no_" in pair[0].lower() or not _is_own(pair[1]))
     lost = tuple(
-        f"proxy {value}: it points at this host itself"
-        for name, value in proxies
-        if (name, value) not in usable
+        f"proxy {value}: it points at this host itself" for name, value in proxies if (name, value) not in usable
     )
     return HostSettings(_certificates(), usable, _apt(), index, resolvers(), (*refused, *lost))
 

@@ -109,9 +109,7 @@ def archive_sources() -> tuple[Source, ...]:
     try:
         done = subprocess.run([*words, "Created-By: Packages"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise DriverError(
-            "apt does not say which mirrors this host uses; it needs Debian or Ubuntu"
-        ) from error
+        raise DriverError("apt does not say which mirrors this host uses; it needs Debian or Ubuntu") from error
     rows = {tuple(line.split("|")) for line in done.stdout.splitlines() if line.count("|") == 3}  # noqa: PLR2004
     return tuple(Source(*row) for row in sorted(rows) if row[0] in {"Debian", "Ubuntu"})
 

@@ -1,0 +1,407 @@
+"""
+DigitalOcean's API, spoken through python-digitalocean; the only importer of it, and of requests.
+
+That library drops the status of an error, has no timeout of its own, and follows redirects with the token. The
+session below gives each of its objects back what it loses. Every error is mapped here, once, by type.
+"""
+
+from __future__ import annotations
+
+import os
+import urllib.request
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from ipaddress import IPv4Address
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import digitalocean
+import requests
+from digitalocean.baseapi import BaseAPI, DataReadError, JSONReadError, NotFoundError, TokenError
+
+from cloudship.errors import (
+    ApiRefused,
+    BadAnswer,
+    CloudError,
+    Conflict,
+    NotFound,
+    RateLimited,
+    ServerFault,
+    Unauthorized,
+    Unprocessable,
+    Unreachable,
+)
+from cloudship.events import Notify, nobody
+from cloudship.models import (
+    Account,
+    Cloud,
+    Droplet,
+    DropletRequest,
+    DropletStatus,
+    Endpoint,
+    Image,
+    Key,
+    Region,
+    Size,
+    Timeouts,
+)
+from cloudship.waiting import REAL, Clock, retrying
+
+T = TypeVar("T")
+PER_PAGE = 200  # the most that the API gives
+_MOST_PAGES = 500
+_TRANSIENT = (RateLimited, ServerFault, Unreachable, BadAnswer)
+_PASSING = ("pending event", "please try again")  # 422s that DigitalOcean says will pass; only its text tells
+_LIBRARY = (
+    DataReadError,
+    JSONReadError,
+    NotFoundError,
+    TokenError,
+    IndexError,
+    KeyError,
+    TypeError,
+    ValueError,
+)
+
+
+class Client:
+    """
+    One account on one cloud.
+
+    Reads are repeated when that may help; nothing that changes something ever is, see rule 2 of the design.
+
+    Args:
+        endpoint: where the API answers, and the token.
+        timeouts: the limit of one request, in seconds, is `request`.
+        clock: the time.
+        notify: hears of repeated calls.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        timeouts: Timeouts | None = None,
+        clock: Clock = REAL,
+        notify: Notify = nobody,
+    ) -> None:
+        self._endpoint = endpoint
+        self._timeouts = timeouts or Timeouts()
+        self._clock, self._notify = clock, notify
+        self._wire = _Wire(self._timeouts.request)
+
+    @property
+    def cloud(self) -> Cloud:
+        """Which cloud it speaks to."""
+        return self._endpoint.cloud
+
+    def account(self) -> Account:
+        """Read the account's standing."""
+        told = self._get("account/")["account"]
+        return Account(email=told["email"], status=told["status"], droplet_limit=told["droplet_limit"])
+
+    def image(self, slug: str) -> Image:
+        """Read one image by slug or id."""
+        return _image(self._get(f"images/{quote(slug, safe='')}")["image"])
+
+    def images(self) -> tuple[Image, ...]:
+        """List the distributions' images."""
+        return tuple(_image(one) for one in self._all("images/", "images", {"type": "distribution"}))
+
+    def sizes(self) -> tuple[Size, ...]:
+        """List the sizes with their prices."""
+        return tuple(_size(one) for one in self._all("sizes/", "sizes"))
+
+    def regions(self) -> tuple[Region, ...]:
+        """List the regions."""
+        return tuple(_region(one) for one in self._all("regions/", "regions"))
+
+    def ssh_keys(self) -> tuple[Key, ...]:
+        """List the account's SSH keys."""
+        return tuple(_key(one) for one in self._all("account/keys/", "ssh_keys"))
+
+    def create_key(self, name: str, public_key: str) -> Key:
+        """Add an SSH key; never repeated."""
+        key = self._object(digitalocean.SSHKey, name=name, public_key=public_key)
+        self._call(key.create)
+        return _read(lambda: Key(id=key.id, name=name, fingerprint=key.fingerprint or "", public_key=public_key))
+
+    def delete_key(self, key_id: int) -> None:
+        """Remove an SSH key."""
+        self._call(self._object(digitalocean.SSHKey, id=key_id).destroy)
+
+    def create_droplet(self, request: DropletRequest) -> int:
+        """
+        Make a droplet, and give its id as soon as the API says it; never repeated.
+
+        Raises:
+            CloudError: it was refused, or nobody knows; see `creation.py`.
+        """
+        droplet = self._object(
+            digitalocean.Droplet,
+            name=request.name,
+            region=request.region,
+            size_slug=request.size,
+            image=request.image,
+            ssh_keys=list(request.ssh_keys),
+            tags=list(request.tags),
+            user_data=request.user_data,
+        )
+        try:
+            self._call(droplet.create)
+        except BadAnswer:
+            if not isinstance(droplet.id, int):
+                raise
+        return int(droplet.id)
+
+    def droplet(self, droplet_id: int) -> Droplet:
+        """
+        Read one droplet.
+
+        Raises:
+            NotFound: there is none, or none yet.
+        """
+        told = self._get(f"droplets/{droplet_id}")
+        return _read(lambda: _droplet(told["droplet"]))
+
+    def droplets(self, *, tag: str | None = None, name: str | None = None) -> tuple[Droplet, ...]:
+        """List the droplets, by tag or by exact name; complete or an error, never a part."""
+        asked = {"tag_name": tag} if tag is not None else {"name": name} if name is not None else {}
+        return tuple(_droplet(one) for one in self._all("droplets/", "droplets", asked))
+
+    def delete_droplet(self, droplet_id: int) -> None:
+        """Ask for a droplet's end."""
+        self._call(self._object(digitalocean.Droplet, id=droplet_id).destroy)
+
+    def tags(self) -> tuple[str, ...]:
+        """List the names of the account's tags."""
+        return tuple(str(one["name"]) for one in self._all("tags", "tags"))
+
+    def attach_tag(self, tag: str, droplet_id: int) -> None:
+        """Put a tag on a droplet, making the tag when it is new."""
+        made = self._object(digitalocean.Tag, name=tag)
+        self._call(made.create)
+        self._call(lambda: made.add_droplets([str(droplet_id)]))
+
+    def detach_tag(self, tag: str, droplet_id: int) -> None:
+        """Take a tag off a droplet."""
+        self._call(lambda: self._object(digitalocean.Tag, name=tag).remove_droplets([str(droplet_id)]))
+
+    def delete_tag(self, tag: str) -> None:
+        """Remove a tag from everything."""
+        self._call(self._object(digitalocean.Tag, name=tag).delete)
+
+    def _object(self, kind: Callable[..., Any], **values: Any) -> Any:
+        """Make one of the library's objects, with our token, endpoint and session: it inherits none of them."""
+        made = kind(token=self._endpoint.token.reveal(), end_point=self._endpoint.url, **values)
+        self._wire.equip(made)
+        return made
+
+    def _get(self, path: str, asked: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        def once() -> dict[str, Any]:
+            reader = self._object(BaseAPI)
+            answer = self._call(lambda: self._wire.perform(reader, path, "GET", asked))
+            if answer.status_code >= 400:  # noqa: PLR2004
+                raise _mapped(answer, ValueError())
+            return _object_of(answer, path)
+
+        return retrying(
+            f"GET {path}",
+            once,
+            on=_TRANSIENT,
+            limit=self._timeouts.visible,
+            clock=self._clock,
+            notify=self._notify,
+        )
+
+    def _all(self, path: str, key: str, asked: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Read every page ourselves: the library takes an error on a later page for the end."""
+        found: list[dict[str, Any]] = []
+        for page in range(1, _MOST_PAGES):
+            told = self._get(path, {**(asked or {}), "per_page": PER_PAGE, "page": page})
+            items, total = told.get(key), (told.get("meta") or {}).get("total")
+            if not isinstance(items, list) or not isinstance(total, int):
+                raise BadAnswer(f"GET {path} was answered without {key} or their total")
+            found += items
+            if len(found) >= total:
+                return found
+            if not items:
+                break
+        raise BadAnswer(f"GET {path} gave {len(found)} of its {key} and then no more")
+
+    def _call(self, call: Callable[[], T]) -> T:
+        """Carry out one call of the library, and turn whatever goes wrong into ours."""
+        self._wire.last = None
+        try:
+            return call()
+        except requests.RequestException as error:
+            raise Unreachable(_no_answer(error)) from error
+        except _LIBRARY as error:
+            raise _mapped(self._wire.last, error) from error
+
+
+class _Wire:
+    """What every object of the library gets: timeouts, no redirects, and a memory of the last answer."""
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self.session = requests.Session()
+        self.session.trust_env = False  # no .netrc, which would replace the token; proxies are set below
+        self.session.proxies = urllib.request.getproxies()
+        bundle = requests.utils.DEFAULT_CA_BUNDLE_PATH
+        self.session.verify = _environment_bundle() or bundle
+        self.last: requests.Response | None = None
+
+    def equip(self, made: Any) -> None:
+        """Replace how an object reaches the API: its POSTs would not pass its own session."""
+        made._session = self.session  # noqa: SLF001  the library's only seam
+        made._BaseAPI__perform_request = lambda url, type="GET", params=None: self.perform(  # noqa: A006
+            made, url, type, params
+        )
+
+    def perform(self, made: Any, url: str, method: str, params: Any) -> requests.Response:
+        """Make one request, as the library would, with what it lacks."""
+        if not made.token:
+            raise TokenError("No token provided")
+        sends = method != "GET"
+        answer = self.session.request(
+            method,
+            made.end_point + url,
+            params=None if sends else params,
+            json=(params or {}) if sends else None,
+            headers={"Authorization": f"Bearer {made.token}", "Content-Type": "application/json"},
+            timeout=(min(10.0, self._timeout), self._timeout),
+            allow_redirects=False,
+        )
+        self.last = answer
+        if 300 <= answer.status_code < 400:  # noqa: PLR2004
+            raise requests.TooManyRedirects("the API answered with a redirect, which is not followed")
+        return answer
+
+
+def _environment_bundle() -> str | None:
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
+
+
+def _no_answer(error: requests.RequestException) -> str:
+    kinds = {
+        requests.exceptions.SSLError: "its certificate is not trusted",
+        requests.exceptions.ConnectTimeout: "it cannot be reached in time",
+        requests.exceptions.ReadTimeout: "it did not answer in time",
+        requests.exceptions.TooManyRedirects: "it answered with a redirect, which is not followed",
+        requests.exceptions.ConnectionError: "it cannot be reached, or broke the connection",
+    }
+    reason = next((text for kind, text in kinds.items() if isinstance(error, kind)), type(error).__name__)
+    return f"No answer from the cloud's API: {reason}"
+
+
+def _mapped(answer: requests.Response | None, error: Exception) -> CloudError:
+    """Turn an answer that the library stumbled over into one of our errors."""
+    if answer is None:
+        return BadAnswer(f"The cloud's API was not understood: {type(error).__name__}")
+    told = _error_body(answer)
+    status, message = answer.status_code, str(told.get("message") or answer.reason or "no message")
+    common = {"identifier": str(told.get("id") or ""), "request_id": told.get("request_id")}
+    if status < 400:  # noqa: PLR2004
+        return BadAnswer(f"The cloud's API answered {status} with something else than it documents")
+    if status == 429:  # noqa: PLR2004
+        return RateLimited(message, retry_after=_seconds(answer), request_id=common["request_id"])
+    return _refusal(status, message)(message, status=status, **common)  # type: ignore[arg-type]
+
+
+def _refusal(status: int, message: str) -> type[ApiRefused]:
+    kinds: dict[int, type[ApiRefused]] = {401: Unauthorized, 403: Unauthorized, 404: NotFound}
+    passing = status in (409, 412) or (status == 422 and any(text in message.lower() for text in _PASSING))  # noqa: PLR2004
+    if passing:
+        return Conflict
+    return kinds.get(status, ServerFault if status >= 500 else Unprocessable)  # noqa: PLR2004
+
+
+def _object_of(answer: requests.Response, path: str) -> dict[str, Any]:
+    try:
+        told = answer.json()
+    except ValueError as error:
+        raise BadAnswer(f"GET {path} was answered with something that is no JSON") from error
+    if not isinstance(told, dict):
+        raise BadAnswer(f"GET {path} was answered with something that is no JSON object")
+    return told
+
+
+def _error_body(answer: requests.Response) -> dict[str, Any]:
+    try:
+        told = answer.json()
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _seconds(answer: requests.Response) -> float | None:
+    text = answer.headers.get("retry-after", "")
+    return float(text) if text.isdigit() else None
+
+
+def _read(make: Callable[[], T]) -> T:
+    try:
+        return make()
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadAnswer(f"The cloud's API answered something else than it documents: {type(error).__name__}") from error
+
+
+def _droplet(told: Mapping[str, Any]) -> Droplet:
+    def make() -> Droplet:
+        image = told["image"] or {}
+        public = [one for one in told["networks"]["v4"] if one["type"] == "public"]
+        shown = f"{image.get('distribution', '')} {image.get('name', '')}".strip()
+        return Droplet(
+            id=told["id"],
+            name=told["name"],
+            status=DropletStatus(told["status"]),
+            ip_address=IPv4Address(public[0]["ip_address"]) if public else None,
+            image=image.get("slug") or shown,
+            image_name=shown,
+            size=told["size_slug"],
+            region=told["region"]["slug"],
+            price_hourly=told["size"]["price_hourly"],
+            tags=frozenset(told["tags"] or ()),
+            created_at=datetime.fromisoformat(told["created_at"].replace("Z", "+00:00")),
+        )
+
+    return _read(make)
+
+
+def _key(told: Mapping[str, Any]) -> Key:
+    return _read(lambda: Key(**{name: told[name] for name in ("id", "name", "fingerprint", "public_key")}))
+
+
+def _image(told: Mapping[str, Any]) -> Image:
+    return _read(
+        lambda: Image(
+            id=told["id"],
+            slug=told["slug"],
+            name=told["name"],
+            distribution=told["distribution"],
+            regions=frozenset(told["regions"]),
+        )
+    )
+
+
+def _size(told: Mapping[str, Any]) -> Size:
+    return _read(
+        lambda: Size(
+            slug=told["slug"],
+            memory_mib=told["memory"],
+            vcpus=told["vcpus"],
+            disk_gib=told["disk"],
+            price_hourly=told["price_hourly"],
+            available=told["available"],
+            regions=frozenset(told["regions"]),
+        )
+    )
+
+
+def _region(told: Mapping[str, Any]) -> Region:
+    return _read(
+        lambda: Region(
+            slug=told["slug"], name=told["name"], available=told["available"], sizes=frozenset(told["sizes"])
+        )
+    )

@@ -1,0 +1,144 @@
+"""
+The create protocol: the API has no idempotency key, so a create is asked for once and then looked for.
+
+Intent on the disk; one POST; after an unclear outcome the launch is looked for by name and tag for as long as a
+listing may lag. One found is adopted; of several the first is kept and the others are destroyed.
+"""
+
+from __future__ import annotations
+
+from cloudship import tags
+from cloudship.client import Client
+from cloudship.errors import BadAnswer, RateLimited, ServerFault, Unreachable, WaitTimeout
+from cloudship.events import Noted, Notify, nobody
+from cloudship.journal import Journal
+from cloudship.models import Droplet, DropletRequest, Key, Kind, Timeouts
+from cloudship.waiting import REAL, Clock, Pace, Pending, Ready, retrying, until
+
+UNCLEAR = (ServerFault, Unreachable, BadAnswer)
+_LOOKING = Pace(first=0.3, factor=1.7, longest=3.0)
+_READ = (ServerFault, Unreachable, BadAnswer, RateLimited)
+
+
+def create_key(
+    client: Client,
+    journal: Journal,
+    *,
+    name: str,
+    launch: str,
+    public_key: str,
+    timeouts: Timeouts,
+    clock: Clock = REAL,
+    notify: Notify = nobody,
+) -> Key:
+    """
+    Add the launch's SSH key to the account.
+
+    Raises:
+        CloudError: it was refused, or did not come into being within the limit for listings.
+    """
+    journal.intend(launch, client.cloud.value, Kind.KEY, name)
+
+    def post() -> Key:
+        return client.create_key(name, public_key)
+
+    try:
+        key = retrying("adding the key", post, on=(RateLimited,), limit=timeouts.visible, clock=clock)
+    except UNCLEAR as error:
+        notify(Noted(text=f"adding the key ended unclearly ({error}); looking for it", warning=True))
+        key = _found_key(client, name, timeouts, clock, notify, error)
+    journal.done(launch, client.cloud.value, Kind.KEY, str(key.id))
+    return key
+
+
+def create_droplet(
+    client: Client,
+    journal: Journal,
+    request: DropletRequest,
+    *,
+    launch: str,
+    timeouts: Timeouts,
+    clock: Clock = REAL,
+    notify: Notify = nobody,
+) -> int:
+    """
+    Make the launch's droplet, exactly one, and give its id.
+
+    Raises:
+        CloudError: it was refused, or did not come into being within the limit for listings.
+    """
+    journal.intend(launch, client.cloud.value, Kind.DROPLET, request.name)
+
+    def post() -> int:
+        return client.create_droplet(request)
+
+    try:
+        droplet_id = retrying("the create", post, on=(RateLimited,), limit=timeouts.visible, clock=clock)
+    except UNCLEAR as error:
+        notify(Noted(text=f"the create ended unclearly ({error}); looking for the droplet", warning=True))
+        droplet_id = _found_droplet(client, request, launch, timeouts, clock, notify, error)
+    journal.done(launch, client.cloud.value, Kind.DROPLET, str(droplet_id))
+    return droplet_id
+
+
+def of_launch(client: Client, name: str, launch: str) -> tuple[Droplet, ...]:
+    """Find the droplets of a launch by name and by tag: either listing may lag."""
+    both = (*client.droplets(name=name), *client.droplets(tag=tags.launch_tag(launch)))
+    ours = {one.id: one for one in both if _is_of(one, launch)}
+    return tuple(ours[number] for number in sorted(ours))
+
+
+def _is_of(droplet: Droplet, launch: str) -> bool:
+    found = tags.read(droplet.tags)
+    return found is not None and found.launch == launch
+
+
+def _found_droplet(
+    client: Client,
+    request: DropletRequest,
+    launch: str,
+    timeouts: Timeouts,
+    clock: Clock,
+    notify: Notify,
+    cause: Exception,
+) -> int:
+    def look(_limit: float) -> Ready[tuple[Droplet, ...]] | Pending:
+        found = of_launch(client, request.name, launch)
+        return Ready(found) if found else Pending("no droplet of this launch is listed")
+
+    try:
+        found = until(
+            "the droplet to be listed",
+            look,
+            limit=timeouts.visible,
+            attempt_limit=timeouts.request,
+            on=_READ,
+            pace=_LOOKING,
+            clock=clock,
+            notify=notify,
+        )
+    except WaitTimeout:
+        raise cause from None
+    for extra in found[1:]:
+        client.delete_droplet(extra.id)
+    return found[0].id
+
+
+def _found_key(client: Client, name: str, timeouts: Timeouts, clock: Clock, notify: Notify, cause: Exception) -> Key:
+    def look(_limit: float) -> Ready[Key] | Pending:
+        found = next((one for one in client.ssh_keys() if one.name == name), None)
+        return Ready(found) if found else Pending("no key of this launch is listed")
+
+    try:
+        return until(
+            "the key to be listed",
+            look,
+            limit=timeouts.visible,
+            attempt_limit=timeouts.request,
+            on=_READ,
+            pace=_LOOKING,
+            clock=clock,
+            notify=notify,
+        )
+    except WaitTimeout:
+        raise cause from None

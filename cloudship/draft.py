@@ -1,0 +1,140 @@
+"""Everything that a launch needs to know before it creates anything: read here, decided in `plan.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cloudship import appinfo, git, index, keys, plan, source, tags
+from cloudship.client import Client
+from cloudship.config import Config, Loaded, load
+from cloudship.errors import ConfigError, NotFound, Unauthorized
+from cloudship.keys import KeyPair
+from cloudship.models import Cloud, Image, Secret
+from cloudship.plan import Catalogue, Plan
+from cloudship.render import HostKey
+from cloudship.source import GitSource, SourceTree
+from cloudship.waiting import Clock
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for, read and checked, before any cloud is asked."""
+
+    name: str
+    loaded: Loaded
+    tree: SourceTree
+    app: appinfo.AppInfo
+    notes: tuple[str, ...]
+
+    @property
+    def config(self) -> Config:
+        """The merged configuration."""
+        return self.loaded.config
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A plan, and what carrying it out needs besides: secrets, files, the account."""
+
+    plan: Plan
+    request: Request
+    launch_key: KeyPair
+    host_key: KeyPair
+    client: Client
+
+    @property
+    def env(self) -> Mapping[str, Secret]:
+        """The app's values."""
+        return self.request.config.env
+
+
+def request(text: str | Path, given: Mapping[str, Any], config_file: Path | None, workspace: Path) -> Request:
+    """
+    Read source and configuration, and find out which app it is.
+
+    Raises:
+        UsageError: whatever is wrong with them.
+    """
+    asked = source.parse(text)
+    tree = git.read(asked, workspace)
+    loaded = load(tree.root, file=config_file, foreign=isinstance(asked, GitSource), given=given)
+    app = appinfo.inspect(tree.root, loaded.outside)
+    name = loaded.config.name or source.default_name(asked)
+    notes = tuple(f"{key} in the app's own file is ignored: it comes from a git URL" for key in loaded.ignored)
+    return Request(name, loaded, tree, app, notes)
+
+
+def draw(asked: Request, client: Client, clock: Clock) -> Draft:
+    """
+    Ask the cloud what it offers, make fresh keys, and decide.
+
+    Raises:
+        UsageError: what is asked for cannot be had; nothing was created.
+    """
+    launch = tags.new_launch()
+    launch_key, host_key = keys.mint(f"cloudship:{asked.name}:{launch}"), keys.mint("temporary")
+    drawn = plan.draw(
+        asked.config,
+        name=asked.name,
+        cloud=client.cloud,
+        catalogue=catalogue(client, asked.config.image),
+        app=plan.AppSummary(kind=asked.app.kind, why=asked.app.why, warnings=asked.app.warnings),
+        sent=plan.Sent(
+            description=asked.tree.description,
+            commit=asked.tree.commit,
+            files=asked.tree.files,
+            size=asked.tree.size,
+        ),
+        settings=asked.loaded.outside,
+        apt=asked.app.apt,
+        authorized=keys.own_public_keys(asked.config.ssh_keys),
+        launch_key=launch_key.public,
+        host_key=HostKey(private=host_key.private, public=host_key.public),
+        extra=_extra(asked.config),
+        index_url=index.index_url(),
+        moment=plan.Moment(launch=launch, now=int(clock.wall())),
+        notes=asked.notes,
+    )
+    return Draft(drawn, asked, launch_key, host_key, client)
+
+
+def catalogue(client: Client, image: str | None) -> Catalogue:
+    """
+    Read what a cloud offers, as far as a plan needs it.
+
+    The image is asked for by its own slug first: the one request that tells whether it still exists.
+
+    Raises:
+        Unauthorized: the token is refused; said as what it is.
+    """
+    try:
+        images = _images(client, image or plan.IMAGES[0])
+    except Unauthorized as error:
+        raise Unauthorized(
+            f"The cloud refuses the token: {error}",
+            status=error.status,
+            identifier=error.identifier,
+            next_step="check DIGITALOCEAN_ACCESS_TOKEN"
+            if client.cloud is Cloud.DIGITALOCEAN
+            else "cloudship local env",
+        ) from error
+    return Catalogue(images=images, sizes=client.sizes(), regions=client.regions())
+
+
+def _images(client: Client, wanted: str) -> tuple[Image, ...]:
+    try:
+        return (client.image(wanted),)
+    except NotFound:
+        return client.images()
+
+
+def _extra(config: Config) -> str | None:
+    if config.user_data is None:
+        return None
+    try:
+        return config.user_data.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"user_data: {config.user_data} cannot be read: {error}") from error

@@ -1,0 +1,102 @@
+"""Ships that exist: found on every cloud within reach, by what their launches wrote into the account."""
+
+from __future__ import annotations
+
+import difflib
+
+from cloudship import clouds, tags, teardown
+from cloudship.client import Client
+from cloudship.errors import AmbiguousShip, LocalCloudUnavailable, ShipNotFound
+from cloudship.events import Notify, nobody
+from cloudship.models import Cloud, Receipt, Timeouts, ship_name
+from cloudship.ship import Ship, files_root, journal
+
+
+def ships(*, cloud: Cloud | str | None = None, timeouts: Timeouts | None = None) -> tuple[Ship, ...]:
+    """List the ships of every cloud within reach, or of one."""
+    found = [_ships(client) for client in _clients(cloud, timeouts)]
+    return tuple(ship for some in found for ship in some)
+
+
+def get(name: str, *, cloud: Cloud | str | None = None, timeouts: Timeouts | None = None) -> Ship:
+    """
+    Find one ship.
+
+    Raises:
+        ShipNotFound: none of that name on any cloud that answered; with the nearest that there is.
+        AmbiguousShip: it is on two clouds.
+    """
+    clients = _clients(cloud, timeouts)
+    found = [ship for client in clients for ship in _ships(client, name)]
+    if len({ship.cloud for ship in found}) > 1:
+        raise AmbiguousShip(f"{name} is on two clouds", next_step="say which: --cloud local or --cloud digitalocean")
+    if found:
+        return found[-1]
+    near = difflib.get_close_matches(name, [ship.name for client in clients for ship in _ships(client)], n=1)
+    searched = ", ".join(client.cloud.value for client in clients) or "no cloud is within reach"
+    raise ShipNotFound(
+        f"There is no ship {name!r} ({searched})",
+        next_step=f"did you mean {near[0]}?" if near else "cloudship list",
+    )
+
+
+def down(
+    name: str,
+    *,
+    cloud: Cloud | str | None = None,
+    notify: Notify = nobody,
+    timeouts: Timeouts | None = None,
+    start_local: clouds.Starter = clouds.start_by_command,
+) -> Receipt:
+    """
+    Take a ship down on every cloud within reach, or on one, and prove it gone; nothing there is success too.
+
+    Raises:
+        LeftBehind: something could not be proved gone.
+        AmbiguousShip: it is on two clouds and none was named.
+    """
+    ship_name(name)
+    clients = _clients(cloud, timeouts, start_local)
+    having = [client for client in clients if client.droplets(tag=tags.ship_tag(name))]
+    if len(having) > 1:
+        raise AmbiguousShip(f"{name} is on two clouds", next_step="say which: --cloud local or --cloud digitalocean")
+    searched = tuple(client.cloud for client in clients)
+    receipts = [
+        teardown.down(
+            client,
+            name,
+            journal=journal(),
+            files_root=files_root(client.cloud),
+            timeouts=timeouts,
+            notify=notify,
+        )
+        for client in clients
+    ]
+    return _joined(name, receipts, searched)
+
+
+def _joined(name: str, receipts: list[Receipt], searched: tuple[Cloud, ...]) -> Receipt:
+    lived = [one.seconds_lived for one in receipts if one.seconds_lived is not None]
+    return Receipt(
+        name=name,
+        destroyed=tuple(item for one in receipts for item in one.destroyed),
+        searched=searched,
+        seconds_lived=max(lived) if lived else None,
+        cost=sum(one.cost for one in receipts),
+    )
+
+
+def _clients(
+    cloud: Cloud | str | None, timeouts: Timeouts | None, start_local: clouds.Starter | None = None
+) -> tuple[Client, ...]:
+    chosen = Cloud(cloud) if cloud is not None else None
+    found = tuple(Client(endpoint, timeouts=timeouts) for endpoint in clouds.reachable(chosen, start_local=start_local))
+    if not found and chosen is Cloud.LOCAL:
+        raise LocalCloudUnavailable("The local cloud does not run", next_step="cloudship local start")
+    return found
+
+
+def _ships(client: Client, name: str | None = None) -> list[Ship]:
+    listed = client.droplets(tag=tags.ship_tag(name) if name is not None else tags.SHARED)
+    ours = [one for one in listed if (found := tags.read(one.tags)) and name in (None, found.name)]
+    return [Ship(client, one) for one in ours]

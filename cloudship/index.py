@@ -1,0 +1,43 @@
+"""Where droplets find Python packages: the index that this user's own tools are set up to use."""
+
+from __future__ import annotations
+
+import importlib.util
+import ipaddress
+import os
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
+
+
+def index_url(environ: Mapping[str, str] = os.environ) -> str | None:
+    """
+    Say which index a droplet should fetch from; None: it asks its own pip.
+
+    An index on this machine's loopback, or one with a password in it, stays here: user-data can be read.
+    """
+    named = next((environ[name] for name in _VARIABLES if environ.get(name)), None)
+    found = named or _default_of_pip()
+    return found if found and _can_travel(found) else None
+
+
+def _default_of_pip() -> str | None:
+    """Ask pip for its default instead of writing one down a second time."""
+    if importlib.util.find_spec("pip") is None:
+        return None
+    try:
+        from pip._internal.models.index import PyPI  # type: ignore[import-untyped,unused-ignore]
+    except ImportError:
+        return None
+    return str(PyPI.simple_url)
+
+
+def _can_travel(url: str) -> bool:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or parts.password is not None or parts.hostname in {None, "localhost"}:
+        return False
+    try:
+        return not ipaddress.ip_address(str(parts.hostname)).is_loopback
+    except ValueError:
+        return True

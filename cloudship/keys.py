@@ -1,0 +1,141 @@
+"""Key pairs, known hosts, and where they lie; the only importer of cryptography."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from cloudship.errors import ConfigError
+from cloudship.models import Secret
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """An Ed25519 key pair in OpenSSH's formats."""
+
+    private: Secret
+    public: str  # one line
+
+
+def mint(comment: str) -> KeyPair:
+    """Make a fresh key pair."""
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    return KeyPair(Secret(private), f"{public} {comment}")
+
+
+def state_folder() -> Path:
+    """Say where this user's state lies: `CLOUDSHIP_STATE_DIR`, else the platform's place."""
+    chosen = os.environ.get("CLOUDSHIP_STATE_DIR")
+    return Path(chosen) if chosen else platformdirs.user_state_path("cloudship")
+
+
+def own_public_keys(configured: Sequence[str]) -> tuple[str, ...]:
+    """
+    Read the user's own public keys: the files that are configured, else `~/.ssh/id_*.pub`.
+
+    Raises:
+        ConfigError: a configured file is not there or holds no public key.
+    """
+    if configured:
+        return tuple(_public_key(Path(name).expanduser()) for name in configured)
+    found = sorted(Path("~/.ssh").expanduser().glob("id_*.pub"))
+    lines = (path.read_text(encoding="utf-8", errors="replace").strip() for path in found)
+    return tuple(line for line in lines if line.startswith(("ssh-", "ecdsa-", "sk-")) and line.isascii())
+
+
+@dataclass(frozen=True)
+class LaunchFiles:
+    """
+    The means to log in to one launch, on this machine.
+
+    `ssh`, `git` and our own connections all use the same files. Hosts are known by the launch, not by their
+    address: addresses are used again.
+    """
+
+    folder: Path
+    launch: str
+
+    @property
+    def identity(self) -> Path:
+        """The private key that the droplet lets in."""
+        return self.folder / "id_ed25519"
+
+    @property
+    def known_hosts(self) -> Path:
+        """The host keys that are pinned."""
+        return self.folder / "known_hosts"
+
+    @property
+    def alias(self) -> str:
+        """The name under which the host is known."""
+        return f"cloudship-{self.launch}"
+
+    def save_identity(self, pair: KeyPair) -> None:
+        """Write the private key; never readable by others, not even for a moment."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _write_new(self.identity, pair.private.reveal())
+
+    def pin(self, public_keys: Sequence[str]) -> None:
+        """Know the host by these keys and no others, from now on; whole or not at all."""
+        lines = [f"{self.alias} {' '.join(key.split()[:2])}\n" for key in public_keys]
+        unfinished = self.known_hosts.with_suffix(".part")
+        unfinished.unlink(missing_ok=True)
+        _write_new(unfinished, "".join(lines))
+        unfinished.replace(self.known_hosts)
+
+    def pinned(self) -> tuple[str, ...]:
+        """Read the keys by which the host is known, each as type and blob."""
+        try:
+            lines = self.known_hosts.read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return ()
+        return tuple(line.partition(" ")[2] for line in lines if line.startswith(f"{self.alias} "))
+
+    def options(self) -> tuple[str, ...]:
+        """Give OpenSSH's words for this key, this host and nothing of the user's own configuration."""
+        settings = {
+            "IdentitiesOnly": "yes",
+            "IdentityAgent": "none",
+            "UserKnownHostsFile": str(self.known_hosts),
+            "GlobalKnownHostsFile": "/dev/null",
+            "HostKeyAlias": self.alias,
+            "StrictHostKeyChecking": "yes",
+            "PasswordAuthentication": "no",
+            "ConnectTimeout": "20",
+            "LogLevel": "ERROR",
+        }
+        words = [f"-o{name}={value}" for name, value in settings.items()]
+        return ("ssh", "-F", "/dev/null", "-i", str(self.identity), *words)
+
+    def openssh(self, address: str) -> tuple[str, ...]:
+        """Give the words of the ssh command that logs in."""
+        return (*self.options(), f"root@{address}")
+
+    def remove(self) -> None:
+        """Remove them; the droplet has been proved gone."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _public_key(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"ssh_keys: {path} cannot be read: {error}") from error
+    if not text.startswith(("ssh-", "ecdsa-", "sk-")) or "\n" in text:
+        raise ConfigError(f"ssh_keys: {path} holds no public key; name the file that ends in .pub")
+    return text
+
+
+def _write_new(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)

@@ -1,0 +1,378 @@
+"""`up`: the story of a launch, a straight line; on any failure the one way down."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from filelock import FileLock, Timeout
+from typing_extensions import Unpack
+
+from cloudship import appinfo, clouds, creation, draft, git, hostkey, readiness, tags, teardown
+from cloudship.client import Client
+from cloudship.config import ConfigKeys
+from cloudship.draft import Draft
+from cloudship.errors import BootFailed, CloudshipError, CommandFailed, LeftBehind, ShellError, ShipBusy, ShipExists
+from cloudship.events import Event, Noted, Notify, Output, Phase, nobody
+from cloudship.models import Cloud, Droplet, DropletStatus, Kind, Left, OnFailure, Timeouts
+from cloudship.ship import CONTROL, Ship, files_root, journal, launch_files
+from cloudship.ssh import Shell
+from cloudship.story import Story
+from cloudship.waiting import REAL, Clock
+
+
+def up(
+    source: str | Path = ".",
+    *,
+    name: str | None = None,
+    cloud: Cloud | str | None = None,
+    config_file: Path | str | None = None,
+    on_failure: OnFailure | str = OnFailure.DESTROY,
+    notify: Notify = nobody,
+    timeouts: Timeouts | None = None,
+    clock: Clock = REAL,
+    start_local: clouds.Starter = clouds.start_by_command,
+    **config: Unpack[ConfigKeys],
+) -> Ship:
+    """
+    Put an app online on a fresh droplet, and give its ship once the app answers from outside.
+
+    Args:
+        source: a folder, or a git URL with an optional `@ref`.
+        name: the ship's name; default: made from the folder's or repository's name.
+        cloud: `local` or `digitalocean`; default: see `clouds.choose`.
+        config_file: a configuration from outside the app.
+        on_failure: what becomes of the droplet when a phase fails.
+        notify: hears what happens.
+        timeouts: the limits of all waits.
+        clock: the time.
+        start_local: brings the local cloud up when it is needed.
+        config: keys of the configuration; they win over environment and files.
+
+    Raises:
+        UsageError: nothing was created.
+        CloudshipError: a phase failed; what was created is gone again, or named in `left`.
+    """
+    given = {"name": name, "cloud": Cloud(cloud) if cloud is not None else None, **config}
+    limits, story = timeouts or Timeouts(), Story(notify, clock)
+    with TemporaryDirectory(prefix="cloudship-") as workspace:
+        with story.phase(Phase.PLAN) as outcome:
+            file = Path(config_file) if config_file is not None else None
+            asked = draft.request(source, given, file, Path(workspace))
+            endpoint = clouds.choose(asked.config.cloud, start_local=start_local)
+            client = Client(endpoint, timeouts=limits, clock=clock, notify=story.tell)
+            drawn = draft.draw(asked, client, clock)
+            for note in drawn.plan.notes:
+                story.tell(Noted(text=note))
+            outcome.append(drawn.plan.app.why)
+        with _alone(drawn):
+            _make_room(drawn, limits, clock, story)
+            with _undone_on_failure(drawn, OnFailure(on_failure), limits, clock, story):
+                return _launched(drawn, limits, clock, story)
+
+
+def _launched(drawn: Draft, limits: Timeouts, clock: Clock, story: Story) -> Ship:
+    plan, client, tell = drawn.plan, drawn.client, story.tell
+    files = launch_files(plan.cloud, plan.name, plan.launch)
+    files.save_identity(drawn.launch_key)
+    files.pin([drawn.host_key.public])
+    book = journal()
+    with story.phase(Phase.KEY) as outcome:
+        key = creation.create_key(
+            client,
+            book,
+            name=plan.key_name,
+            launch=plan.launch,
+            public_key=plan.public_key,
+            timeouts=limits,
+            clock=clock,
+        )
+        outcome.append(f"key {key.id}")
+    with story.phase(Phase.CREATE) as outcome:
+        droplet_id = creation.create_droplet(
+            client, book, plan.request(key.id), launch=plan.launch, timeouts=limits, clock=clock, notify=tell
+        )
+        outcome.append(f"droplet {droplet_id}")
+    with story.phase(Phase.ACTIVE) as outcome:
+        droplet = readiness.active(client, droplet_id, timeouts=limits, clock=clock, notify=tell)
+        _yield_to_rival(drawn, droplet)
+        address = str(droplet.ip_address)
+        outcome.append(f"{address}, {droplet.image_name}")
+    alive = _alive(client, droplet_id, clock)
+    with story.phase(Phase.SSH):
+        shell = readiness.reachable(address, files, timeouts=limits, alive=alive, clock=clock, notify=tell)
+    with story.phase(Phase.HOST_KEY) as outcome:
+        shell = hostkey.rotate(
+            shell,
+            temporary=drawn.host_key.public,
+            files=files,
+            connect=lambda limit: Shell.connect(address, files=files, limit=limit),
+            timeouts=limits,
+            clock=clock,
+        )
+        outcome.append("the droplet's own key is pinned")
+    with shell:
+        release = _delivered(drawn, shell, address, limits, clock, story)
+    with story.phase(Phase.ANSWER) as outcome:
+        ship = _answering(drawn, droplet, release, limits, clock, story)
+        outcome.append(ship.url)
+    book.ended(plan.launch, plan.cloud.value)
+    return ship
+
+
+def _delivered(drawn: Draft, shell: Shell, address: str, limits: Timeouts, clock: Clock, story: Story) -> int:
+    """Push and release, the Python packages being installed beside Debian's; gives the release's number."""
+    plan, tell = drawn.plan, story.tell
+    files = launch_files(plan.cloud, plan.name, plan.launch)
+    boot = readiness.Boot(shell, tell)
+    with story.phase(Phase.BOOT) as outcome:
+        _wait_for_program(shell, limits)
+        _tell_environment(drawn, shell, limits)
+        early = _prepared_early(drawn, shell, tell)
+        boot.wait_for("git", timeouts=limits, clock=clock, notify=tell)
+        outcome.append("nginx and git are there")
+    said: list[str] = []
+    released = threading.Event()
+
+    def line(text: str) -> None:
+        said.append(text)
+        if text.startswith("-> "):
+            released.set()
+        tell(Output(origin="release", line=text))
+
+    push = _Background(
+        lambda: git.push(
+            drawn.request.tree,
+            url=f"ssh://root@{address}/srv/{plan.name}/repo.git",
+            ssh=files.options(),
+            line=line,
+            limit=limits.push + limits.release,
+        )
+    )
+    with story.phase(Phase.PUSH) as outcome:
+        push.wait_for(released)
+        outcome.append(f"{plan.sent.files} files, {plan.sent.size / 1000:.0f} kB")
+    with story.phase(Phase.RELEASE) as outcome:
+        push.result()
+        number = _release_number(said)
+        outcome.append(f"release {number}")
+    early.join()
+    boot.wait_for("bootstrap", timeouts=limits, clock=clock, notify=tell)
+    return number
+
+
+def _answering(drawn: Draft, droplet: Droplet, release: int, limits: Timeouts, clock: Clock, story: Story) -> Ship:
+    """Wait for the answer from outside; from then on the launch is not pending any more."""
+    plan, app = drawn.plan, drawn.request.app
+    readiness.answering(
+        f"http://{droplet.ip_address}/",
+        release=release,
+        path=app.health_path,
+        status=app.health_status,
+        timeouts=limits,
+        alive=_alive(drawn.client, droplet.id, clock),
+        clock=clock,
+        notify=story.tell,
+    )
+    for tag in plan.tags:
+        if tag.startswith(f"{tags.SHARED}:pending:"):
+            drawn.client.detach_tag(tag, droplet.id)
+            teardown.drop_tag(drawn.client, tag)
+    settled = drawn.client.droplet(droplet.id)
+    return Ship(drawn.client, settled, release=release, timeline=story.times, timeouts=limits)
+
+
+def _wait_for_program(shell: Shell, limits: Timeouts) -> None:
+    """Wait for cloud-init to write our program: sshd may answer before its last files are there."""
+    done = shell.run(f"until [ -x /usr/local/sbin/{CONTROL} ]; do sleep 0.05; done", limit=limits.boot)
+    if done.exit_status != 0:
+        raise BootFailed("The droplet's program did not arrive", evidence=done.stderr.splitlines()[-4:])
+
+
+def _tell_environment(drawn: Draft, shell: Shell, limits: Timeouts) -> None:
+    """Bring the app's values over the pinned connection: by standard input, never in words."""
+    values = {name: secret.reveal() for name, secret in drawn.env.items()}
+    done = shell.run((CONTROL, "env-set"), stdin=json.dumps(values).encode(), limit=limits.attempt * 3)
+    if done.exit_status != 0:
+        raise CommandFailed(
+            "The app's environment could not be written", command=f"{CONTROL} env-set", status=done.exit_status
+        )
+
+
+def _prepared_early(drawn: Draft, shell: Shell, tell: Notify) -> threading.Thread:
+    """Have the Python packages installed while apt works; if that fails the release says so, with the reason."""
+    archive = appinfo.dependency_archive(drawn.request.tree.root, drawn.request.app)
+
+    def work() -> None:
+        if archive is None:
+            return
+        try:
+            shell.stream((CONTROL, "prepare"), stdin=archive, line=lambda text: tell(_build_line(text)))
+        except ShellError as error:
+            tell(Noted(text=f"the early installation broke off: {error}", warning=True))
+
+    thread = threading.Thread(target=work, name="prepare", daemon=True)
+    thread.start()
+    return thread
+
+
+def _build_line(text: str) -> Event:
+    try:
+        told = json.loads(text)
+        return Output(origin="build", line=told["text"] or f"{told['stage']} {told['state']}")
+    except (ValueError, KeyError, TypeError):
+        return Output(origin="build", line=text)
+
+
+def _release_number(said: list[str]) -> int:
+    for text in reversed(said):
+        words = text.split()
+        if text.startswith("cloudship: release ") and text.endswith(" is live") and words[2].isdigit():
+            return int(words[2])
+    raise BootFailed("The push went through, yet no release was announced", evidence=said[-6:])
+
+
+def _make_room(drawn: Draft, limits: Timeouts, clock: Clock, story: Story) -> None:
+    """
+    Refuse a name that is in use; take away what a dead launch left of it.
+
+    Raises:
+        ShipExists: it answers.
+        ShipBusy: a launch of it is under way.
+    """
+    plan, client = drawn.plan, drawn.client
+    for droplet in client.droplets(tag=tags.ship_tag(plan.name)):
+        found = tags.read(droplet.tags)
+        if found is None or found.name != plan.name:
+            continue
+        if found.pending is None:
+            raise ShipExists(
+                f"{plan.name} is already running at http://{droplet.ip_address}/",
+                next_step=f"cloudship down {plan.name}, or another --name",
+            )
+        if found.pending > clock.wall():
+            raise ShipBusy(
+                f"{plan.name} is being launched by {found.owner} since {droplet.created_at:%Y-%m-%d %H:%M:%S} UTC",
+                next_step=f"wait for it, or take it down: cloudship down {plan.name}",
+            )
+        story.tell(Noted(text=f"an earlier launch of {plan.name} died; it is taken down and replaced", warning=True))
+        _taken_down(drawn, found.launch, limits, clock, story.tell)
+
+
+def _yield_to_rival(drawn: Draft, droplet: Droplet) -> None:
+    """Give way to another launch of the same name that came first: the lowest droplet id wins."""
+    for other in drawn.client.droplets(tag=tags.ship_tag(drawn.plan.name)):
+        found = tags.read(other.tags)
+        if found is not None and found.launch != drawn.plan.launch and other.id < droplet.id:
+            raise ShipBusy(f"{drawn.plan.name} was launched by {found.owner} a moment before")
+
+
+@contextmanager
+def _alone(drawn: Draft) -> Iterator[None]:
+    """Let one `up` of a ship after the other on this machine; the kernel frees the lock of one that dies."""
+    place = files_root(drawn.plan.cloud) / drawn.plan.name
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = FileLock(place / "lock")
+    try:
+        with lock.acquire(timeout=0):
+            yield
+    except Timeout:
+        raise ShipBusy(f"Another process on this machine is launching {drawn.plan.name} right now") from None
+
+
+@contextmanager
+def _undone_on_failure(
+    drawn: Draft, on_failure: OnFailure, limits: Timeouts, clock: Clock, story: Story
+) -> Iterator[None]:
+    """Take down what was made when anything goes wrong inside, Ctrl-C included; the error passes on."""
+    try:
+        yield
+    except BaseException as error:
+        if on_failure is OnFailure.KEEP and isinstance(error, CloudshipError):
+            error.left = (*error.left, *_kept(drawn, clock))
+            raise
+        try:
+            _taken_down(drawn, drawn.plan.launch, limits, clock, story.tell)
+        except LeftBehind as remains:
+            if not isinstance(error, CloudshipError):
+                raise remains from error
+            error.left = remains.left
+            error.next_step = remains.next_step
+        raise
+
+
+def _taken_down(drawn: Draft, launch: str, limits: Timeouts, clock: Clock, tell: Notify) -> None:
+    teardown.down(
+        drawn.client,
+        drawn.plan.name,
+        journal=journal(),
+        files_root=files_root(drawn.plan.cloud),
+        timeouts=limits,
+        clock=clock,
+        notify=tell,
+        launch=launch,
+    )
+
+
+def _kept(drawn: Draft, clock: Clock) -> tuple[Left, ...]:
+    """Name what stays for a look, and mark the launch dead, so that the next `up` replaces it."""
+    found = teardown.inventory(drawn.client, drawn.plan.name, launch=drawn.plan.launch)
+    for droplet in found.droplets:
+        for tag in droplet.tags:
+            if tag.startswith(f"{tags.SHARED}:pending:"):
+                drawn.client.detach_tag(tag, droplet.id)
+                teardown.drop_tag(drawn.client, tag)
+        drawn.client.attach_tag(tags.pending_tag(int(clock.wall())), droplet.id)
+    price = drawn.plan.price_hourly
+    return tuple(Left(kind=Kind.DROPLET, id=str(one.id), price_hourly=price) for one in found.droplets)
+
+
+def _alive(client: Client, droplet_id: int, clock: Clock) -> Callable[[], str | None]:
+    """Make the question whether a droplet still lives; it asks the API at most once in five seconds."""
+    last = [clock.monotonic()]
+
+    def ask() -> str | None:
+        if clock.monotonic() - last[0] < 5:  # noqa: PLR2004
+            return None
+        last[0] = clock.monotonic()
+        try:
+            status = client.droplet(droplet_id).status
+        except CloudshipError:
+            return None  # the API is no witness right now; the wait's own limit holds
+        return "the droplet is powered off" if status is DropletStatus.OFF else None
+
+    return ask
+
+
+class _Background:
+    """One piece of work in a thread, whose error is raised where it is waited for."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self._error: list[CloudshipError] = []
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def wait_for(self, event: threading.Event) -> None:
+        """Wait until an event, or the end of the work; an error of the work is raised."""
+        while not event.wait(0.01) and self._thread.is_alive():
+            continue
+        if not event.is_set():
+            self.result()
+
+    def result(self) -> None:
+        """Wait for the end, and raise what went wrong."""
+        while self._thread.is_alive():
+            self._thread.join(0.5)  # in slices: Ctrl-C must get through
+        if self._error:
+            raise self._error[0]
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except CloudshipError as error:
+            self._error.append(error)

@@ -1,0 +1,246 @@
+"""Active, reachable, booted, answering: one wait each, with its own limit, liveness and evidence."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cloudship.client import Client
+from cloudship.errors import (
+    BadAnswer,
+    BootFailed,
+    NotFound,
+    RateLimited,
+    ServerFault,
+    ShellError,
+    ShellUnreachable,
+    Unreachable,
+    WaitHopeless,
+    WaitTimeout,
+)
+from cloudship.events import Noted, Notify, Output, nobody
+from cloudship.keys import LaunchFiles
+from cloudship.models import Droplet, DropletStatus, Timeouts
+from cloudship.probe import Answer, look
+from cloudship.ssh import Shell
+from cloudship.waiting import EAGER, ONCE_A_SECOND, REAL, Clock, Pace, Pending, Ready, until
+
+CONTROL = "cloudship-droplet"
+_TRANSIENT = (NotFound, RateLimited, ServerFault, Unreachable, BadAnswer)  # a fresh id may be 404 for a while
+_PROBE = Pace(first=0.03, factor=1.5, longest=1.0)
+_EVIDENCE = 8  # lines
+_SERVER_ERROR, _CLIENT_ERROR = 500, 400
+
+
+def active(
+    client: Client, droplet_id: int, *, timeouts: Timeouts, clock: Clock = REAL, notify: Notify = nobody
+) -> Droplet:
+    """
+    Wait until a droplet is active and has a public IPv4 address: the one comes before the other.
+
+    Raises:
+        WaitTimeout: it did not get there.
+    """
+
+    def attempt(_limit: float) -> Ready[Droplet] | Pending:
+        droplet = client.droplet(droplet_id)
+        if droplet.status is DropletStatus.ACTIVE and droplet.ip_address is not None:
+            return Ready(droplet)
+        address = droplet.ip_address or "no address yet"
+        return Pending(f"status {droplet.status.value}, {address}")
+
+    return until(
+        f"droplet {droplet_id} to be active",
+        attempt,
+        limit=timeouts.active,
+        attempt_limit=timeouts.request,
+        on=_TRANSIENT,
+        pace=ONCE_A_SECOND,
+        clock=clock,
+        notify=notify,
+    )
+
+
+def reachable(
+    address: str,
+    files: LaunchFiles,
+    *,
+    timeouts: Timeouts,
+    alive: Callable[[], str | None] = lambda: None,
+    clock: Clock = REAL,
+    notify: Notify = nobody,
+) -> Shell:
+    """
+    Wait until the droplet lets us in over SSH.
+
+    Raises:
+        WaitTimeout: it did not.
+        HostKeyMismatch: somebody else answers.
+        WaitHopeless: the droplet is gone.
+    """
+    return until(
+        f"SSH on {address}",
+        lambda limit: Ready(Shell.connect(address, files=files, limit=limit)),
+        limit=timeouts.ssh,
+        attempt_limit=timeouts.attempt,
+        on=(ShellUnreachable,),
+        alive=alive,
+        pace=EAGER,
+        clock=clock,
+        notify=notify,
+        next_step="look at the droplet's console; --on-failure keep leaves it there",
+    )
+
+
+class Boot:
+    """
+    The first boot, followed on a connection of its own while other things are done.
+
+    Args:
+        shell: the pinned connection.
+        notify: hears every line of it.
+    """
+
+    def __init__(self, shell: Shell, notify: Notify = nobody) -> None:
+        self._shell, self._notify = shell, notify
+        self._changed = threading.Condition()
+        self._stages: dict[str, Mapping[str, Any]] = {}
+        self._said: list[str] = []
+        self._over: str | None = None
+        threading.Thread(target=self._follow, name="boot-log", daemon=True).start()
+
+    def wait_for(self, stage: str, *, timeouts: Timeouts, clock: Clock = REAL, notify: Notify = nobody) -> None:
+        """
+        Wait until a stage is done.
+
+        Raises:
+            BootFailed: it failed, or the boot ended without it; with the guilty lines.
+            WaitTimeout: it did not end within the limit.
+        """
+
+        def attempt(limit: float) -> Ready[None] | Pending:
+            with self._changed:
+                self._changed.wait_for(lambda: self._decided(stage), timeout=min(limit, 0.5))
+                if self._stages.get(stage, {}).get("state") == "done":
+                    return Ready(None)
+                return Pending(self._said[-1] if self._said else "the first boot has not said anything yet")
+
+        try:
+            until(
+                f"the first boot's {stage}",
+                attempt,
+                limit=timeouts.boot,
+                attempt_limit=timeouts.attempt,
+                on=(),
+                alive=self._failure,
+                pace=Pace(first=0.0, factor=1.0, longest=0.0),
+                clock=clock,
+                notify=notify,
+            )
+        except WaitHopeless as error:
+            raise BootFailed(
+                self._failure() or error.message,
+                evidence=self._said[-_EVIDENCE:],
+                next_step="--on-failure keep, then: cloudship logs NAME --boot",
+            ) from error
+
+    def _decided(self, stage: str) -> bool:
+        return (stage in self._stages and self._stages[stage]["state"] != "running") or self._over is not None
+
+    def _failure(self) -> str | None:
+        with self._changed:
+            for stage, told in self._stages.items():
+                if told["state"] == "failed":
+                    return f"The first boot failed at {stage}: {told['text']}"
+            done = self._stages.get("bootstrap", {}).get("state") == "done"
+            return None if done or self._over is None else self._over
+
+    def _follow(self) -> None:
+        waiting = f"until [ -x /usr/local/sbin/{CONTROL} ]; do sleep 0.05; done; "
+        try:
+            status = self._shell.stream(waiting + f"{CONTROL} boot-log --follow", line=self._line)
+            over = f"The first boot's log ended with status {status} and no result"
+        except ShellError as error:
+            over = f"The connection that followed the first boot broke: {error}"
+        with self._changed:
+            self._over = over
+            self._changed.notify_all()
+
+    def _line(self, line: str) -> None:
+        try:
+            told = json.loads(line)
+            stage, state, text = told["stage"], told["state"], told["text"]
+        except (ValueError, KeyError, TypeError):
+            return
+        with self._changed:
+            if state == "output":
+                self._said.append(text)
+                del self._said[:-200]
+            else:
+                self._stages[stage] = told
+            self._changed.notify_all()
+        self._notify(Output(origin="boot", line=f"{stage}: {text or state}"))
+
+
+def answering(
+    url: str,
+    *,
+    release: int | None,
+    path: str = "/",
+    status: int | None = None,
+    timeouts: Timeouts,
+    alive: Callable[[], str | None] = lambda: None,
+    clock: Clock = REAL,
+    notify: Notify = nobody,
+) -> Answer:
+    """
+    Wait until the app itself answers from outside, through nginx.
+
+    Args:
+        url: the ship's address.
+        release: the release that must answer; None: any.
+        path: what is asked for.
+        status: the one that is wanted; None: any below 500.
+        timeouts: `answer` is the limit.
+        alive: says why waiting is hopeless.
+        clock: the time.
+        notify: hears of attempts, and of an answer in the 400s.
+
+    Raises:
+        WaitTimeout: it does not answer, or not so.
+    """
+    asked = url.rstrip("/") + path
+
+    def attempt(limit: float) -> Ready[Answer] | Pending:
+        answer = look(asked, limit=limit)
+        shown = f"{answer.status} {answer.reason}"
+        if answer.release is None or (release is not None and answer.release != release):
+            return Pending(
+                f"{shown} by nginx itself" if answer.release is None else f"{shown} by release {answer.release}"
+            )
+        good = answer.status == status if status is not None else answer.status < _SERVER_ERROR
+        return Ready(answer) if good else Pending(shown)
+
+    try:
+        answer = until(
+            f"{asked} to answer",
+            attempt,
+            limit=timeouts.answer,
+            attempt_limit=timeouts.attempt,
+            on=(Unreachable,),
+            alive=alive,
+            pace=_PROBE,
+            clock=clock,
+            notify=notify,
+        )
+    except WaitTimeout as error:
+        error.next_step = error.next_step or "cloudship logs NAME"
+        raise
+    if status is None and answer.status >= _CLIENT_ERROR:
+        line = '[health]\npath = "/..."'.replace("\n", " ")
+        notify(
+            Noted(text=f"{asked} answers {answer.status}; name a better page in cloudship.toml: {line}", warning=True)
+        )
+    return answer

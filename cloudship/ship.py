@@ -1,0 +1,282 @@
+"""The handle of a running ship."""
+
+from __future__ import annotations
+
+import html
+import json
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import Self
+
+from cloudship import tags, teardown
+from cloudship.errors import BadAnswer, CommandFailed, ShellUnreachable, ShipNotFound
+from cloudship.events import Notify, nobody
+from cloudship.journal import Journal
+from cloudship.keys import LaunchFiles, state_folder
+from cloudship.models import Cloud, Droplet, PhaseTime, Receipt, Result, Timeouts, rfc3339
+
+if TYPE_CHECKING:
+    from cloudship.client import Client
+    from cloudship.ssh import Shell
+
+CONTROL = "cloudship-droplet"  # the program on the droplet, as userdata/ installs it
+
+
+def launch_files(cloud: Cloud, name: str, launch: str) -> LaunchFiles:
+    """Say where the means to log in to a launch lie on this machine."""
+    return LaunchFiles(files_root(cloud) / name / launch, launch)
+
+
+def files_root(cloud: Cloud) -> Path:
+    """Say where the files of all launches on a cloud lie on this machine."""
+    return state_folder() / "ships" / cloud.value
+
+
+def journal() -> Journal:
+    """Open the journal of this machine's user."""
+    return Journal(state_folder() / "journal.jsonl")
+
+
+class Ship:
+    """
+    A running ship: where it is, and what can be done with it.
+
+    The account is the state: a `Ship` holds no truth of its own, it asks droplet and API when it is asked.
+    As a context manager it takes itself down at the end, also after an exception or Ctrl-C.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        droplet: Droplet,
+        *,
+        release: int | None = None,
+        timeline: Sequence[PhaseTime] = (),
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        found = tags.read(droplet.tags)
+        if found is None:
+            raise ShipNotFound(f"Droplet {droplet.id} is not one of cloudship's")
+        self._client = client
+        self._tags = found
+        self._release = release
+        self._timeouts = timeouts or Timeouts()
+        self.droplet = droplet
+        self.timeline = tuple(timeline)
+        self.files = launch_files(client.cloud, found.name, found.launch)
+
+    @property
+    def name(self) -> str:
+        """The ship's name."""
+        return self._tags.name
+
+    @property
+    def launch(self) -> str:
+        """The id of the launch that made this ship."""
+        return self._tags.launch
+
+    @property
+    def owner(self) -> str:
+        """Who launched it."""
+        return self._tags.owner
+
+    @property
+    def cloud(self) -> Cloud:
+        """Where it is."""
+        return self._client.cloud
+
+    @property
+    def droplet_id(self) -> int:
+        """The droplet's id."""
+        return self.droplet.id
+
+    @property
+    def ip_address(self) -> str:
+        """The public IPv4 address, or an empty text while there is none."""
+        return str(self.droplet.ip_address or "")
+
+    @property
+    def url(self) -> str:
+        """Where the app answers."""
+        return f"http://{self.ip_address}/" if self.ip_address else ""
+
+    @property
+    def image(self) -> str:
+        """The image, with what really boots where that is something else."""
+        return self.droplet.image_name
+
+    @property
+    def price_hourly(self) -> float:
+        """USD an hour; the local cloud costs nothing."""
+        return 0.0 if self.cloud is Cloud.LOCAL else self.droplet.price_hourly
+
+    @property
+    def expires_at(self) -> str | None:
+        """When it may be reaped, RFC 3339 in UTC; None: never."""
+        return rfc3339(self._tags.expires)
+
+    @property
+    def pending(self) -> int | None:
+        """The deadline of a launch that has not answered yet, unix time; None once it has."""
+        return self._tags.pending
+
+    @property
+    def state(self) -> str:
+        """`launching` until the app first answered, then the droplet's own status."""
+        return "launching" if self._tags.pending is not None else self.droplet.status.value
+
+    @property
+    def release(self) -> int | None:
+        """The number of the live release; asks the droplet when it is not known yet."""
+        if self._release is None:
+            self._release = self.status().get("release")
+        return self._release
+
+    def status(self) -> dict[str, Any]:
+        """
+        Ask the droplet how it is: bootstrap, releases, the app's process.
+
+        Raises:
+            ShellError: nobody answers there, or not as us.
+            BadAnswer: what it said is not the document that is expected.
+        """
+        done = self.execute((CONTROL, "status"), check=True)
+        try:
+            told = json.loads(done.stdout)
+        except ValueError as error:
+            raise BadAnswer("The droplet's status is no JSON", evidence=done.stdout.splitlines()[:3]) from error
+        return dict(told)
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        check: bool = False,
+        timeout: float | None = None,
+        input: str | bytes | None = None,  # noqa: A002  the name that `subprocess.run` taught everybody
+        root: bool = False,
+    ) -> Result:
+        """
+        Run a command as the app's user, in the live release, with the app's environment.
+
+        Args:
+            command: words, or one line for a shell.
+            check: raise when it ends with another status than 0.
+            timeout: seconds; None: no limit.
+            input: what it reads.
+            root: run as root instead.
+
+        Raises:
+            CommandFailed: only with `check`.
+            ShellError: the droplet does not answer, or not as us.
+        """
+        words = ("sh", "-c", command) if isinstance(command, str) else tuple(command)
+        as_root = ("--root",) if root else ()
+        data = input.encode() if isinstance(input, str) else input
+        return self.execute((CONTROL, "run", *as_root, "--", *words), check=check, limit=timeout, stdin=data)
+
+    def logs(self, *, lines: int = 100, process: str = "web") -> str:
+        """Give the last lines of what a process of the app said."""
+        return self.execute((CONTROL, "logs", "-n", str(lines), process), check=True).stdout
+
+    def follow_logs(self, line: Callable[[str], None], *, lines: int = 100, process: str = "web") -> None:
+        """Hand every line that a process says to `line`, until the connection ends."""
+        with self.shell() as shell:
+            shell.stream((CONTROL, "logs", "-f", "-n", str(lines), process), line=line)
+
+    def follow_boot(self, line: Callable[[str], None]) -> int:
+        """Hand every line of the first boot to `line` until it ended; 0 when it went well."""
+        with self.shell() as shell:
+            return shell.stream((CONTROL, "boot-log", "--follow"), line=line)
+
+    def execute(
+        self,
+        command: Sequence[str],
+        *,
+        check: bool = False,
+        limit: float | None = None,
+        stdin: bytes | None = None,
+    ) -> Result:
+        """Run words on the droplet as root, over the pinned connection."""
+        with self.shell() as shell:
+            done = shell.run(command, limit=limit, stdin=stdin)
+        if check and done.exit_status != 0:
+            raise CommandFailed(
+                f"{shlex.join(command)} ended with status {done.exit_status} on {self.name}",
+                command=shlex.join(command),
+                status=done.exit_status,
+                evidence=(done.stderr or done.stdout).strip().splitlines()[-8:],
+            )
+        return done
+
+    @contextmanager
+    def shell(self) -> Iterator[Shell]:
+        """
+        Open the pinned connection to the droplet.
+
+        Raises:
+            ShellUnreachable: also when this machine has no key for the launch.
+        """
+        from cloudship.ssh import Shell
+
+        if not self.files.identity.exists():
+            raise ShellUnreachable(
+                f"This machine holds no key for {self.name}: it was launched by {self.owner}",
+                next_step=f"ssh root@{self.ip_address}, with a key of your own that was authorised",
+            )
+        with Shell.connect(self.ip_address, files=self.files, limit=self._timeouts.ssh) as shell:
+            yield shell
+
+    def openssh(self) -> tuple[str, ...]:
+        """Give the words of the ssh command that logs in, with key and pinned host key."""
+        return self.files.openssh(self.ip_address)
+
+    def down(self, *, notify: Notify = nobody) -> Receipt:
+        """
+        Take the ship down and prove it gone.
+
+        Raises:
+            LeftBehind: something could not be proved gone; it says what, and what it costs.
+        """
+        return teardown.down(
+            self._client,
+            self.name,
+            journal=journal(),
+            files_root=files_root(self.cloud),
+            timeouts=self._timeouts,
+            notify=notify,
+            launch=self.launch,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.down()
+
+    def __repr__(self) -> str:
+        return f"<Ship {self.name} {self.state} {self.url or 'without an address'}>"
+
+    def _repr_html_(self) -> str:
+        """Show the ship in a notebook: state, URL, times."""
+        link = f'<a href="{html.escape(self.url)}" target="_blank">{html.escape(self.url)}</a>'
+        facts = [
+            ("state", html.escape(self.state)),
+            ("url", link),
+            ("droplet", f"{self.droplet_id} on {self.cloud.value}, {html.escape(self.image)}"),
+            ("price", f"${self.price_hourly:.5f} an hour"),
+            ("expires", self.expires_at or "never"),
+            *((time.name, f"{time.seconds:.2f} s") for time in self.timeline),
+        ]
+        rows = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in facts)
+        return f"<table><caption><b>{html.escape(self.name)}</b></caption>{rows}</table>"

@@ -1,0 +1,63 @@
+"""The phases of a launch as they pass: told to whoever listens, and timed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cloudship.errors import CloudshipError
+from cloudship.events import Event, Notify, Phase, PhaseEnded, PhaseFailed, PhaseStarted
+from cloudship.models import PhaseTime
+from cloudship.waiting import Clock
+
+TITLES = {
+    Phase.PLAN: "Planning",
+    Phase.KEY: "Adding the SSH key",
+    Phase.CREATE: "Creating the droplet",
+    Phase.ACTIVE: "Waiting for it to be active",
+    Phase.SSH: "Reaching SSH",
+    Phase.HOST_KEY: "Rotating the host key",
+    Phase.BOOT: "Installing nginx, git and Python packages",
+    Phase.PUSH: "Pushing the code",
+    Phase.RELEASE: "Releasing",
+    Phase.ANSWER: "Waiting for the app to answer",
+}
+
+
+class Story:
+    """
+    Tells the phases of one launch, and keeps their times.
+
+    Args:
+        notify: hears everything, from whichever thread, one event at a time.
+        clock: the time.
+    """
+
+    def __init__(self, notify: Notify, clock: Clock) -> None:
+        self._notify, self._clock = notify, clock
+        self._lock = threading.Lock()
+        self.times: list[PhaseTime] = []
+
+    def tell(self, event: Event) -> None:
+        """Pass an event on."""
+        with self._lock:
+            self._notify(event)
+
+    @contextmanager
+    def phase(self, phase: Phase) -> Iterator[list[str]]:
+        """Pass through a phase; what is appended to the list is its outcome."""
+        outcome: list[str] = []
+        began = self._clock.monotonic()
+        self.tell(PhaseStarted(phase=phase.value, title=TITLES[phase]))
+        try:
+            yield outcome
+        except BaseException as error:
+            if isinstance(error, CloudshipError):
+                error.phase = error.phase or phase.value
+            seconds = self._clock.monotonic() - began
+            self.tell(PhaseFailed(phase=phase.value, seconds=seconds, message=str(error) or type(error).__name__))
+            raise
+        seconds = self._clock.monotonic() - began
+        self.times.append(PhaseTime(name=phase.value, seconds=round(seconds, 3)))
+        self.tell(PhaseEnded(phase=phase.value, seconds=seconds, outcome=" ".join(outcome)))

@@ -1,0 +1,105 @@
+"""How a launch marks what it makes: the account is the state, and tags and names are its spelling."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cloudship.models import SHIP_NAME
+
+SHARED = "cloudship"  # the one tag that all ships share; it is never deleted
+_LAUNCH = re.compile(r"[0-9a-f]{10}")
+_OWNER = re.compile(r"[A-Za-z0-9_-]{1,60}")
+
+
+@dataclass(frozen=True)
+class ShipTags:
+    """What the tags of one droplet of ours say."""
+
+    name: str
+    launch: str
+    owner: str
+    expires: int | None  # unix time
+    pending: int | None  # unix time: the deadline of a launch that has not answered yet
+
+
+@dataclass(frozen=True)
+class KeyName:
+    """What the name of one account key of ours says."""
+
+    name: str
+    launch: str
+    created: int  # unix time
+
+
+def new_launch() -> str:
+    """Mint the id of a launch."""
+    return secrets.token_hex(5)
+
+
+def launch_tags(name: str, launch: str, owner: str, expires: int | None, pending: int | None) -> tuple[str, ...]:
+    """Write the tags of a launch's droplet."""
+    found = [SHARED, ship_tag(name), launch_tag(launch), f"{SHARED}:by:{owner}"]
+    found += [f"{SHARED}:expires:{expires}"] if expires is not None else []
+    found += [pending_tag(pending)] if pending is not None else []
+    return tuple(found)
+
+
+def ship_tag(name: str) -> str:
+    """Write the tag by which a ship is found."""
+    return f"{SHARED}:ship:{name}"
+
+
+def launch_tag(launch: str) -> str:
+    """Write the tag by which one launch is found."""
+    return f"{SHARED}:launch:{launch}"
+
+
+def pending_tag(deadline: int) -> str:
+    """Write the tag of a launch that has not answered yet."""
+    return f"{SHARED}:pending:{deadline}"
+
+
+def read(tags: Iterable[str]) -> ShipTags | None:
+    """Read the tags of a droplet; None unless it carries exactly what a launch of ours writes."""
+    whole = frozenset(tags)
+    names, launches, owners = (_values(whole, part) for part in ("ship", "launch", "by"))
+    expires, pending = (_values(whole, part) for part in ("expires", "pending"))
+    single = len(names) == len(launches) == len(owners) == 1 and len(expires) <= 1 and len(pending) <= 1
+    if SHARED not in whole or not single:
+        return None
+    well_formed = SHIP_NAME.fullmatch(names[0]) and _LAUNCH.fullmatch(launches[0]) and _OWNER.fullmatch(owners[0])
+    if not well_formed or not all(text.isdigit() for text in (*expires, *pending)):
+        return None
+    return ShipTags(names[0], launches[0], owners[0], _number(expires), _number(pending))
+
+
+def key_name(name: str, launch: str, created: int) -> str:
+    """Name the account key of a launch; keys cannot carry tags."""
+    return f"{SHARED}:{name}:{launch}:{created}"
+
+
+def read_key_name(text: str) -> KeyName | None:
+    """Read the name of an account key; None unless a launch of ours wrote it."""
+    parts = text.split(":")
+    if len(parts) != 4 or parts[0] != SHARED or not parts[3].isdigit():  # noqa: PLR2004  the parts of `key_name`
+        return None
+    if not SHIP_NAME.fullmatch(parts[1]) or not _LAUNCH.fullmatch(parts[2]):
+        return None
+    return KeyName(parts[1], parts[2], int(parts[3]))
+
+
+def droplet_name(name: str, launch: str) -> str:
+    """Name the droplet of a launch: a host name, and unique, so that a lost answer can be looked for."""
+    return f"{name}-{launch}"
+
+
+def _values(tags: frozenset[str], part: str) -> list[str]:
+    prefix = f"{SHARED}:{part}:"
+    return [tag[len(prefix) :] for tag in tags if tag.startswith(prefix)]
+
+
+def _number(values: list[str]) -> int | None:
+    return int(values[0]) if values else None

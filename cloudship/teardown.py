@@ -1,0 +1,266 @@
+"""
+One way down: rollback, `Ship.down`, the command and the plugin all end here.
+
+A ship is found by its tags and key names alone, so any machine with the token can take it down. What is destroyed
+carries our tags *and* passes our own reading of them; gone means 404 on the id and absent from the listing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from cloudship import tags
+from cloudship.client import Client
+from cloudship.errors import (
+    BadAnswer,
+    CloudshipError,
+    Conflict,
+    LeftBehind,
+    NotFound,
+    RateLimited,
+    ServerFault,
+    Unreachable,
+)
+from cloudship.events import Destroying, Notify, Remained, nobody
+from cloudship.journal import Journal
+from cloudship.keys import LaunchFiles
+from cloudship.models import Cloud, Destroyed, Droplet, Key, Kind, Left, Receipt, Timeouts
+from cloudship.waiting import ONCE_A_SECOND, REAL, Clock, Pace, Pending, Ready, until
+
+MINIMUM_SECONDS, MINIMUM_COST = 60.0, 0.01  # what DigitalOcean bills at least, since 2026-01-01
+_PASSING = (Conflict, RateLimited, ServerFault, Unreachable, BadAnswer)
+_KEYS = Pace(first=0.1, factor=3.0, longest=7.0)  # the listing of keys takes ten calls a minute
+
+
+@dataclass(frozen=True)
+class Found:
+    """What exists of a ship, or of one launch of it."""
+
+    droplets: tuple[Droplet, ...]
+    keys: tuple[Key, ...]
+    tags: tuple[str, ...]  # the ones that only this ship carries
+
+    @property
+    def launches(self) -> frozenset[str]:
+        """The launches that made these things."""
+        droplets = (tags.read(one.tags) for one in self.droplets)
+        keys = (tags.read_key_name(one.name) for one in self.keys)
+        return frozenset(one.launch for one in (*droplets, *keys) if one is not None)
+
+
+def inventory(client: Client, name: str, *, launch: str | None = None) -> Found:
+    """
+    Find what exists of a ship: asked by tag, then every object checked by us.
+
+    Args:
+        client: the account.
+        name: the ship.
+        launch: only what this launch made.
+    """
+    listed = client.droplets(tag=tags.ship_tag(name))
+    droplets = tuple(one for one in listed if _is_of(one, name, launch))
+    keys = tuple(one for one in client.ssh_keys() if _is_key_of(one, name, launch))
+    others = [one for one in listed if one not in droplets]
+    return Found(droplets, keys, _own_tags(client, name, launch, droplets, keys, others))
+
+
+def down(
+    client: Client,
+    name: str,
+    *,
+    journal: Journal,
+    files_root: Path,
+    timeouts: Timeouts | None = None,
+    clock: Clock = REAL,
+    notify: Notify = nobody,
+    launch: str | None = None,
+) -> Receipt:
+    """
+    Destroy a ship, or one launch of it, and prove it gone; nothing there is success too.
+
+    Args:
+        client: the account.
+        name: the ship.
+        journal: where launches that have ended are noted.
+        files_root: where the files of launches lie.
+        timeouts: `destroy` limits each object.
+        clock: the time.
+        notify: hears what is destroyed.
+        launch: take down only this launch.
+
+    Raises:
+        LeftBehind: something could not be proved gone; it names it and its price.
+    """
+    limits = timeouts or Timeouts()
+    found = inventory(client, name, launch=launch)
+    work = _Teardown(client, limits, clock, notify)
+    for droplet in found.droplets:
+        work.attempt(Kind.DROPLET, str(droplet.id), partial(work.droplet, droplet), droplet.price_hourly)
+    for key in found.keys:
+        work.attempt(Kind.KEY, str(key.id), partial(work.key, key))
+    for tag in found.tags if not work.left else ():
+        work.attempt(Kind.TAG, tag, partial(work.tag, tag))
+    if work.left:
+        raise _left_behind(client.cloud, name, work)
+    for ended in found.launches | ({launch} if launch else frozenset()):
+        journal.ended(ended, client.cloud.value)
+        LaunchFiles(files_root / name / ended, ended).remove()
+    return _receipt(client.cloud, name, found, work, clock)
+
+
+class _Teardown:
+    """Destroys one object after the other; a failure of one does not stop the next."""
+
+    def __init__(self, client: Client, limits: Timeouts, clock: Clock, notify: Notify) -> None:
+        self._client, self._limits, self._clock, self._notify = client, limits, clock, notify
+        self.destroyed: list[Destroyed] = []
+        self.left: list[Left] = []
+        self.reasons: list[str] = []
+
+    def attempt(self, kind: Kind, number: str, act: Callable[[], None], price: float = 0.0) -> None:
+        """Destroy one object, and remember how that went."""
+        self._notify(Destroying(kind=kind.value, id=number))
+        try:
+            act()
+        except CloudshipError as error:
+            left = Left(kind=kind, id=number, price_hourly=price)
+            self.left.append(left)
+            self.reasons.append(f"{left}: {error}")
+            self._notify(Remained.of(left))
+        else:
+            self.destroyed.append(Destroyed(kind=kind, id=number))
+
+    def droplet(self, droplet: Droplet) -> None:
+        """Destroy a droplet: asked until it is taken, looked for until it is gone, asked again if it stays."""
+
+        def gone(_limit: float) -> Ready[None] | Pending:
+            if not _absent(lambda: self._client.droplet(droplet.id)):
+                _ignoring_absence(lambda: self._client.delete_droplet(droplet.id))
+                if not _absent(lambda: self._client.droplet(droplet.id)):
+                    return Pending("the droplet still answers")
+            listed = {one.id for one in self._client.droplets(name=droplet.name)}
+            return Pending("the droplet is still listed") if droplet.id in listed else Ready(None)
+
+        self._until(f"droplet {droplet.id} to be gone", gone, ONCE_A_SECOND)
+
+    def key(self, key: Key) -> None:
+        """Remove a key."""
+
+        def gone(_limit: float) -> Ready[None] | Pending:
+            _ignoring_absence(lambda: self._client.delete_key(key.id))
+            listed = {one.id for one in self._client.ssh_keys()}
+            return Pending("the key is still listed") if key.id in listed else Ready(None)
+
+        self._until(f"key {key.id} to be gone", gone, _KEYS)
+
+    def tag(self, tag: str) -> None:
+        """Remove a tag."""
+
+        def gone(_limit: float) -> Ready[None] | Pending:
+            _ignoring_absence(lambda: self._client.delete_tag(tag))
+            return Pending("the tag is still listed") if tag in self._client.tags() else Ready(None)
+
+        self._until(f"tag {tag} to be gone", gone, ONCE_A_SECOND)
+
+    def _until(self, name: str, look: Callable[[float], Ready[None] | Pending], pace: Pace) -> None:
+        until(
+            name,
+            look,
+            limit=self._limits.destroy,
+            attempt_limit=self._limits.request,
+            on=_PASSING,
+            pace=pace,
+            clock=self._clock,
+            notify=self._notify,
+        )
+
+
+def drop_tag(client: Client, tag: str) -> None:
+    """Remove a tag that nothing carries any more; one that is not there is no error."""
+    if not client.droplets(tag=tag):
+        _ignoring_absence(lambda: client.delete_tag(tag))
+
+
+def cost(price_hourly: float, seconds: float) -> float:
+    """Compute what a droplet cost, in USD, billed by the second with the minimum that DigitalOcean has."""
+    if price_hourly <= 0:
+        return 0.0
+    return max(MINIMUM_COST, price_hourly * max(seconds, MINIMUM_SECONDS) / 3600)
+
+
+def _is_of(droplet: Droplet, name: str, launch: str | None) -> bool:
+    found = tags.read(droplet.tags)
+    return found is not None and found.name == name and launch in (None, found.launch)
+
+
+def _is_key_of(key: Key, name: str, launch: str | None) -> bool:
+    found = tags.read_key_name(key.name)
+    return found is not None and found.name == name and launch in (None, found.launch)
+
+
+def _own_tags(
+    client: Client,
+    name: str,
+    launch: str | None,
+    droplets: tuple[Droplet, ...],
+    keys: tuple[Key, ...],
+    others: list[Droplet],
+) -> tuple[str, ...]:
+    """Find the tags that go with these droplets: no droplet that stays carries them."""
+    launches = Found(droplets, keys, ()).launches | ({launch} if launch else set())
+    carried = frozenset(tag for one in droplets for tag in one.tags)
+    wanted = {tags.launch_tag(one) for one in launches} | {tags.ship_tag(name)}
+    wanted |= {tag for tag in carried if tag.startswith(f"{tags.SHARED}:") and not _is_common(tag)}
+    mine = {one.id for one in droplets}
+    wanted |= {tag for tag in carried if _is_common(tag) and not _others_carry(client, tag, mine)}
+    kept = frozenset(tag for one in others for tag in one.tags)
+    return tuple(sorted(tag for tag in client.tags() if tag in wanted - kept))
+
+
+def _is_common(tag: str) -> bool:
+    """Whether droplets of other ships may carry a tag too: the owner's, and times that happen to be equal."""
+    return tag.startswith(tuple(f"{tags.SHARED}:{part}:" for part in ("by", "expires", "pending")))
+
+
+def _others_carry(client: Client, tag: str, mine: set[int]) -> bool:
+    return any(one.id not in mine for one in client.droplets(tag=tag))
+
+
+def _absent(read: Callable[[], object]) -> bool:
+    try:
+        read()
+    except NotFound:
+        return True
+    return False
+
+
+def _ignoring_absence(act: Callable[[], None]) -> None:
+    try:
+        act()
+    except NotFound:
+        return
+
+
+def _receipt(cloud: Cloud, name: str, found: Found, work: _Teardown, clock: Clock) -> Receipt:
+    lived = [clock.wall() - one.created_at.timestamp() for one in found.droplets]
+    prices = [0.0 if cloud is Cloud.LOCAL else one.price_hourly for one in found.droplets]
+    return Receipt(
+        name=name,
+        destroyed=tuple(work.destroyed),
+        searched=(cloud,),
+        seconds_lived=max(lived) if lived else None,
+        cost=sum(cost(price, seconds) for price, seconds in zip(prices, lived, strict=True)),
+    )
+
+
+def _left_behind(cloud: Cloud, name: str, work: _Teardown) -> LeftBehind:
+    error = LeftBehind(
+        f"Not everything of {name} could be proved gone",
+        evidence=work.reasons,
+        next_step=f"cloudship down {name} --cloud {cloud.value}",
+    )
+    error.left = tuple(work.left)
+    return error

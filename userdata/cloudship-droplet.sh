@@ -1,0 +1,11 @@
+#!/bin/sh
+# The program's door: unpacks it at its first use, whoever comes first, and runs a verb.
+cd /opt/cloudship || exit 1
+if [ ! -d droplet ]; then
+    exec 9>unpack.lock
+    flock 9
+    [ -d droplet ] || python3 -c 'import tarfile; tarfile.open("droplet.tar.xz").extractall("new")' || exit 1
+    [ -d droplet ] || { mv new/droplet droplet && rmdir new; }
+    exec 9>&-
+fi
+PYTHONPATH=/opt/cloudship exec python3 -m droplet "$@"

@@ -1,0 +1,156 @@
+"""
+The first boot: packages, uv, user, repository, nginx; what can be done at once is done at once.
+
+The result is a line of its own at the end of the journal; cloud-init's exit status is second evidence only.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Callable, List
+
+from droplet import apt, command, hook, uv
+from droplet.journal import DONE, FAILED, Journal, StageError, as_json
+from droplet.layout import PROGRAM, STATE, USER, Config, Layout
+
+JOURNAL = STATE / "boot.jsonl"
+LAST = "bootstrap"  # the stage that ends the journal
+_SITE = Path("/etc/nginx/sites-enabled/cloudship")
+_DEFAULT_SITE = Path("/etc/nginx/sites-enabled/default")
+
+
+def run(config: Config) -> int:
+    """Bring the droplet to where a release can be pushed, and give the exit status."""
+    journal = Journal(JOURNAL, as_json)
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            packages = threads.submit(_stage, journal, "apt", lambda say: apt.install(config.apt, say))
+            fetched = threads.submit(_stage, journal, "uv", lambda say: _install_uv(config, say))
+            _stage(journal, "user", lambda say: make_user(config.layout))
+            _stage(journal, "repo", lambda say: make_repository(config.layout))
+            _ended([packages, fetched])
+        journal.tell("git", DONE)
+        _stage(journal, "nginx", lambda say: start_nginx())
+        if config.git_url:
+            _stage(journal, "clone", lambda say: _cloned(config, say))
+    except StageError as error:
+        for line in error.lines:
+            journal.tell(LAST, "output", line)
+        journal.tell(LAST, FAILED, str(error))
+        return 1
+    journal.tell(LAST, DONE)
+    return 0
+
+
+def _stage(journal: Journal, name: str, work: Callable[[Callable[[str], None]], None]) -> None:
+    with journal.stage(name) as say:
+        work(say)
+
+
+def _ended(futures: List[Future]) -> None:
+    """Wait for all, then raise the first error: a failed download must not hide what apt said."""
+    errors = [future.exception() for future in futures]
+    for error in errors:
+        if error is not None:
+            raise error
+
+
+def _install_uv(config: Config, say: Callable[[str], None]) -> None:
+    uv.install(config, say)
+    if sys.version_info < (3, 11):  # no tomllib: the app's configuration could not be read
+        words = ["pip", "install", "-q", "--target", str(PROGRAM), "--python", sys.executable, "tomli>=2,<3"]
+        command.run([str(uv.BINARY), *words], say=say)
+
+
+def make_user(layout: Layout) -> None:
+    """Make the app's user and folders; only the folders that the app writes to are its own."""
+    if not command.output(["getent", "passwd", USER]):
+        home = str(layout.home / "home")
+        command.run(
+            [
+                "useradd",
+                "--system",
+                "--user-group",
+                "--no-create-home",
+                "--home-dir",
+                home,
+                "--shell",
+                "/usr/sbin/nologin",
+                USER,
+            ]
+        )
+    for place in (layout.home, layout.releases):
+        place.mkdir(parents=True, exist_ok=True)
+    for place in (
+        layout.shared,
+        layout.environments,
+        layout.home / "home",
+        layout.home / "cache",
+        layout.home / "python",
+    ):
+        place.mkdir(exist_ok=True)
+        shutil.chown(str(place), USER, USER)
+
+
+def make_repository(layout: Layout) -> None:
+    """Lay out an empty bare repository with its hook, before git itself is installed."""
+    for folder in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "hooks", "info"):
+        (layout.repository / folder).mkdir(parents=True, exist_ok=True)
+    (layout.repository / "HEAD").write_text(f"ref: {hook.BRANCH}\n", encoding="utf-8")
+    settings = (
+        "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n[receive]\n\tshallowUpdate = true\n"
+    )
+    (layout.repository / "config").write_text(settings, encoding="utf-8")
+    script = layout.repository / "hooks" / "pre-receive"
+    script.write_text("#!/bin/sh\nexec /usr/local/sbin/cloudship-droplet hook\n", encoding="utf-8")
+    script.chmod(0o755)
+
+
+def start_nginx() -> None:
+    """Put our site in place of the default one, and start."""
+    _DEFAULT_SITE.unlink(missing_ok=True) if _DEFAULT_SITE.exists() else None
+    use_site("app")
+    command.run(["systemctl", "start", "nginx"])
+
+
+def use_site(kind: str) -> bool:
+    """Choose the site for apps or for static folders; True when it changed."""
+    target = PROGRAM / "nginx" / f"{kind}.conf"
+    if _SITE.is_symlink() and os.readlink(str(_SITE)) == str(target):
+        return False
+    unfinished = _SITE.with_name("cloudship.part")
+    if unfinished.is_symlink():
+        unfinished.unlink()
+    unfinished.symlink_to(target)
+    before = os.readlink(str(_SITE)) if _SITE.is_symlink() else None
+    unfinished.replace(_SITE)
+    try:
+        command.run(["nginx", "-t", "-q"], message="nginx refuses its configuration")
+    except StageError:
+        _SITE.unlink()
+        if before:
+            _SITE.symlink_to(before)
+        raise
+    return True
+
+
+def _cloned(config: Config, say: Callable[[str], None]) -> None:
+    """Fetch the app from its git URL and release it: the document that needs no client."""
+    from droplet import release
+
+    git = ["git", "-c", "core.hooksPath=/dev/null", "-C", str(config.layout.repository)]
+    allowed = {
+        **os.environ,
+        "GIT_ALLOW_PROTOCOL": "https:http:ssh:git",
+        "GIT_TERMINAL_PROMPT": "0",
+        "HOME": "/root",
+    }
+    ref = config.git_ref or "HEAD"
+    command.run([*git, "fetch", "-q", "--depth", "1", "--", str(config.git_url), ref], say=say, env=allowed, limit=600)
+    commit = command.output([*git, "rev-parse", "FETCH_HEAD^{commit}"]).strip()
+    release.run(config, commit, say)
+    command.run([*git, "update-ref", hook.BRANCH, commit])

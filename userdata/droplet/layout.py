@@ -1,0 +1,121 @@
+"""Where everything lies on the droplet, and what the bootstrap was told."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Optional, Tuple
+
+CONFIG = Path("/etc/cloudship/droplet.json")
+ENVIRONMENT = Path("/etc/cloudship/env.json")
+STATE = Path("/var/lib/cloudship")
+PROGRAM = Path("/opt/cloudship")
+USER = "app"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The places of one app."""
+
+    name: str
+    base: Path = Path("/srv")
+
+    @property
+    def home(self) -> Path:
+        """The app's own folder."""
+        return self.base / self.name
+
+    @property
+    def repository(self) -> Path:
+        """Where pushes go."""
+        return self.home / "repo.git"
+
+    @property
+    def releases(self) -> Path:
+        """One folder for each release, named by its number."""
+        return self.home / "releases"
+
+    @property
+    def shared(self) -> Path:
+        """What survives releases."""
+        return self.home / "shared"
+
+    @property
+    def environments(self) -> Path:
+        """Python environments, named by the hash of what is in them."""
+        return self.home / "envs"
+
+    @property
+    def current(self) -> Path:
+        """The link to the live release: the only switch there is."""
+        return self.home / "current"
+
+    def release(self, number: int) -> Path:
+        """The folder of a release."""
+        return self.releases / str(number)
+
+    def socket(self, number: int) -> Path:
+        """The socket on which a release answers."""
+        return self.release(number) / "run" / "web.sock"
+
+    def live(self) -> Optional[int]:
+        """The number of the live release; None before the first."""
+        try:
+            name = self.current.resolve(strict=True).name
+        except OSError:
+            return None
+        return int(name) if name.isdigit() else None
+
+    def numbers(self) -> Tuple[int, ...]:
+        """The numbers of all releases that are kept, oldest first."""
+        if not self.releases.is_dir():
+            return ()
+        return tuple(sorted(int(path.name) for path in self.releases.iterdir() if path.name.isdigit()))
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the user-data said."""
+
+    name: str
+    settings: Dict[str, Any]  # the app's keys given from outside its tree
+    apt: Tuple[str, ...]
+    index_url: Optional[str]
+    git_url: Optional[str]
+    git_ref: Optional[str]
+
+    @property
+    def layout(self) -> Layout:
+        """Where the app lies."""
+        return Layout(self.name)
+
+
+def read_config(path: Path = CONFIG) -> Config:
+    """Read what the user-data said."""
+    told = json.loads(path.read_text(encoding="utf-8"))
+    git = told.get("git") or {}
+    return Config(
+        name=told["name"],
+        settings=told.get("settings") or {},
+        apt=tuple(told.get("apt") or ()),
+        index_url=told.get("index_url"),
+        git_url=git.get("url"),
+        git_ref=git.get("ref"),
+    )
+
+
+def write_settings(settings: Dict[str, Any], path: Path = CONFIG) -> None:
+    """Replace the settings given from outside, whole or not at all."""
+    told = json.loads(path.read_text(encoding="utf-8"))
+    told["settings"] = settings
+    replace_text(path, json.dumps(told), 0o644)
+
+
+def replace_text(path: Path, text: str, mode: int) -> None:
+    """Write a file whole or not at all."""
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.touch(mode=mode)
+    unfinished.chmod(mode)
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)

@@ -1,0 +1,187 @@
+"""The app's own keys of `cloudship.toml`, or of `[tool.cloudship]` in `pyproject.toml`."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # before Python 3.11
+    try:
+        import tomli as tomllib
+    except ModuleNotFoundError:
+        tomllib = None
+
+FILE = "cloudship.toml"
+ELSEWHERE = frozenset({"name", "cloud", "image", "size", "region", "ttl", "owner", "ssh_keys", "env", "user_data"})
+SERVERS = ("gunicorn", "uvicorn")
+_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?")
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+_HEALTH = ("path", "status", "timeout")
+
+
+class SettingsError(Exception):
+    """A key that is unknown, or a value that cannot be; the message names the key."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the app's configuration says; None and empty mean: find it out."""
+
+    app: Optional[str] = None
+    server: Optional[str] = None
+    python: Optional[str] = None
+    apt: Tuple[str, ...] = ()
+    build: Optional[str] = None
+    release: Optional[str] = None
+    shared: Tuple[str, ...] = ()
+    health_path: str = "/"
+    health_status: Optional[int] = None
+    health_timeout: float = 60.0  # seconds
+
+
+APP_KEYS = tuple(
+    sorted({field.name for field in fields(Settings) if not field.name.startswith("health_")} | {"health"})
+)
+
+
+def load(tree: Path, override: Optional[Mapping[str, Any]] = None) -> Settings:
+    """
+    Read the settings of a tree.
+
+    Args:
+        tree: the app.
+        override: keys given from outside the tree; they win.
+
+    Raises:
+        SettingsError: the file cannot be read, or a key or value cannot be.
+    """
+    told = _merged(table(tree), override or {})
+    return _checked(told)
+
+
+def table(tree: Path) -> Dict[str, Any]:
+    """
+    Read the table that configures a tree, unchecked.
+
+    Raises:
+        SettingsError: it cannot be read, or there are two.
+    """
+    own, project = tree / FILE, tree / "pyproject.toml"
+    inside = read_toml(project).get("tool", {}).get("cloudship") if project.is_file() else None
+    if not own.is_file():
+        return inside or {}
+    if inside is not None:
+        raise SettingsError("both cloudship.toml and [tool.cloudship] in pyproject.toml configure this app; keep one")
+    return read_toml(own)
+
+
+def read_toml(path: Path) -> Dict[str, Any]:
+    """
+    Read a TOML file.
+
+    Raises:
+        SettingsError: it is none, or this Python cannot read TOML.
+    """
+    if tomllib is None:
+        raise SettingsError("this Python reads no TOML: tomli is missing")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path.name} cannot be read: {error}") from error
+
+
+def _merged(own: Mapping[str, Any], override: Mapping[str, Any]) -> Dict[str, Any]:
+    health = {**own.get("health", {}), **override.get("health", {})}
+    return {**own, **override, "health": health}
+
+
+def _checked(told: Mapping[str, Any]) -> Settings:
+    for key in told:
+        if key not in APP_KEYS and key not in ELSEWHERE:
+            raise SettingsError(f"{key}: there is no such key{_nearest(key, (*APP_KEYS, *ELSEWHERE))}")
+    values = {key: _CHECKS[key](key, value) for key, value in told.items() if key in _CHECKS and value is not None}
+    return replace(Settings(**values), **_health(told.get("health", {})))
+
+
+def _health(told: Mapping[str, Any]) -> Dict[str, Any]:
+    found: Dict[str, Any] = {}
+    for key, value in told.items():
+        if key not in _HEALTH:
+            raise SettingsError(f"health.{key}: there is no such key{_nearest(key, _HEALTH)}")
+        if value is None:
+            continue
+        if key == "path" and not (isinstance(value, str) and re.fullmatch(r"/[^\s]*", value)):
+            raise SettingsError("health.path: begins with / and has no blanks")
+        if key == "status" and not (isinstance(value, int) and 100 <= value <= 599):
+            raise SettingsError("health.status: an HTTP status such as 200")
+        if key == "timeout" and not (isinstance(value, (int, float)) and value > 0):
+            raise SettingsError("health.timeout: seconds, more than 0")
+        found[f"health_{key}"] = value
+    return found
+
+
+def _nearest(key: str, known: Any) -> str:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(known))}"
+
+
+def _line(key: str, value: Any) -> str:
+    if not isinstance(value, str) or not value.strip() or "\n" in value or "\0" in value:
+        raise SettingsError(f"{key}: one line of text")
+    return value
+
+
+def _target(key: str, value: Any) -> str:
+    if not isinstance(value, str) or not _TARGET.fullmatch(value):
+        raise SettingsError(f'{key}: write it as "module:callable"')
+    return value
+
+
+def _server(key: str, value: Any) -> str:
+    if value not in SERVERS:
+        raise SettingsError(f"{key}: one of {', '.join(SERVERS)}")
+    return str(value)
+
+
+def _python(key: str, value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[<>=!~ ,.*\d]+", value):
+        raise SettingsError(f'{key}: a version such as "3.12"')
+    return value
+
+
+def _packages(key: str, value: Any) -> Tuple[str, ...]:
+    names = _texts(key, value)
+    for name in names:
+        if not _PACKAGE.fullmatch(name):
+            raise SettingsError(f"{key}: {name!r} is no name of a Debian package")
+    return names
+
+
+def _paths(key: str, value: Any) -> Tuple[str, ...]:
+    paths = tuple(one.rstrip("/") for one in _texts(key, value))
+    for one in paths:
+        if not one or one.startswith("/") or ".." in Path(one).parts or one == ".":
+            raise SettingsError(f"{key}: {one!r} is no path inside the app")
+    return paths
+
+
+def _texts(key: str, value: Any) -> Tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) and "\0" not in one for one in value):
+        raise SettingsError(f"{key}: a list of texts")
+    return tuple(value)
+
+
+_CHECKS = {
+    "app": _target,
+    "server": _server,
+    "python": _python,
+    "apt": _packages,
+    "build": _line,
+    "release": _line,
+    "shared": _paths,
+}
