@@ -31,6 +31,15 @@ class Phase(str, Enum):
     ANSWER = "answer"
 
 
+class Chosen(Value):
+    """The cloud is chosen; the first thing that is told."""
+
+    cloud: str
+    price_hourly: float = 0.0  # USD
+    size: str = ""
+    image: str = ""  # with what really boots, where that is something else
+
+
 class PhaseStarted(Value):
     """A phase begins."""
 
@@ -97,7 +106,7 @@ class Remained(Value):
         return cls(what=str(left), price_hourly=left.price_hourly)
 
 
-Event: TypeAlias = PhaseStarted | PhaseEnded | PhaseFailed | Attempted | Output | Noted | Destroying | Remained
+Event: TypeAlias = Chosen | PhaseStarted | PhaseEnded | PhaseFailed | Attempted | Output | Noted | Destroying | Remained
 Notify: TypeAlias = Callable[[Event], None]
 
 

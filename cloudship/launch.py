@@ -17,7 +17,7 @@ from cloudship.client import Client
 from cloudship.config import ConfigKeys
 from cloudship.draft import Draft
 from cloudship.errors import BootFailed, CloudshipError, CommandFailed, LeftBehind, ShellError, ShipBusy, ShipExists
-from cloudship.events import Event, Noted, Notify, Output, Phase, nobody
+from cloudship.events import Chosen, Event, Noted, Notify, Output, Phase, nobody
 from cloudship.models import Cloud, Droplet, DropletStatus, Kind, Left, OnFailure, Timeouts
 from cloudship.ship import CONTROL, Ship, files_root, journal, launch_files
 from cloudship.ssh import Shell
@@ -66,6 +66,7 @@ def up(
             endpoint = clouds.choose(asked.config.cloud, start_local=start_local)
             client = Client(endpoint, timeouts=limits, clock=clock, notify=story.tell)
             drawn = draft.draw(asked, client, clock)
+            story.tell(_chosen(drawn))
             for note in drawn.plan.notes:
                 story.tell(Noted(text=note))
             outcome.append(drawn.plan.app.why)
@@ -73,6 +74,12 @@ def up(
             _make_room(drawn, limits, clock, story)
             with _undone_on_failure(drawn, OnFailure(on_failure), limits, clock, story):
                 return _launched(drawn, limits, clock, story)
+
+
+def _chosen(drawn: Draft) -> Chosen:
+    plan = drawn.plan
+    image = f"{plan.image.distribution} {plan.image.name}"
+    return Chosen(cloud=plan.cloud.value, price_hourly=plan.price_hourly, size=plan.size.slug, image=image)
 
 
 def _launched(drawn: Draft, limits: Timeouts, clock: Clock, story: Story) -> Ship:
@@ -118,10 +125,10 @@ def _launched(drawn: Draft, limits: Timeouts, clock: Clock, story: Story) -> Shi
     with shell:
         release = _delivered(drawn, shell, address, limits, clock, story)
     with story.phase(Phase.ANSWER) as outcome:
-        ship = _answering(drawn, droplet, release, limits, clock, story)
-        outcome.append(ship.url)
+        settled = _answering(drawn, droplet, release, limits, clock, story)
+        outcome.append(f"http://{address}/")
     book.ended(plan.launch, plan.cloud.value)
-    return ship
+    return Ship(client, settled, release=release, timeline=story.times, timeouts=limits)
 
 
 def _delivered(drawn: Draft, shell: Shell, address: str, limits: Timeouts, clock: Clock, story: Story) -> int:
@@ -165,7 +172,7 @@ def _delivered(drawn: Draft, shell: Shell, address: str, limits: Timeouts, clock
     return number
 
 
-def _answering(drawn: Draft, droplet: Droplet, release: int, limits: Timeouts, clock: Clock, story: Story) -> Ship:
+def _answering(drawn: Draft, droplet: Droplet, release: int, limits: Timeouts, clock: Clock, story: Story) -> Droplet:
     """Wait for the answer from outside; from then on the launch is not pending any more."""
     plan, app = drawn.plan, drawn.request.app
     readiness.answering(
@@ -182,8 +189,7 @@ def _answering(drawn: Draft, droplet: Droplet, release: int, limits: Timeouts, c
         if tag.startswith(f"{tags.SHARED}:pending:"):
             drawn.client.detach_tag(tag, droplet.id)
             teardown.drop_tag(drawn.client, tag)
-    settled = drawn.client.droplet(droplet.id)
-    return Ship(drawn.client, settled, release=release, timeline=story.times, timeouts=limits)
+    return drawn.client.droplet(droplet.id)
 
 
 def _wait_for_program(shell: Shell, limits: Timeouts) -> None:

@@ -1,0 +1,36 @@
+"""
+The command line: flags, one library call, an exit status.
+
+Results go to standard output, all else to standard error. Each verb imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+TERMINATED = 143
+INTERRUPTED = 130
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: it cleans up the same way as Ctrl-C and ends with its own status."""
+
+
+def main() -> None:
+    """Run the command line, and exit."""
+    signal.signal(signal.SIGTERM, _terminated)
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(words: list[str]) -> int:
+    """Run one command, and give the exit status: 0, 1, 2, 130 or 143."""
+    from cloudship.cli import failure
+    from cloudship.cli.app import app
+
+    return failure.guarded(lambda: app(args=words, prog_name="cloudship", standalone_mode=False), words)
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> None:
+    raise Terminated

@@ -1,0 +1,109 @@
+"""The last line of defence: every error becomes a message of at most a dozen lines and an exit status."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from cloudship.errors import CloudshipError, UsageError
+
+USAGE, FAILED, INTERRUPTED, TERMINATED = 2, 1, 130, 143
+EVIDENCE = 8  # lines
+
+
+def guarded(command: Callable[[], Any], words: list[str]) -> int:
+    """Carry out a command, and turn however it ends into an exit status."""
+    from cloudship.cli import Terminated
+
+    as_json, debug = "--json" in _own(words), "--debug" in _own(words)
+    try:
+        found = command()
+    except click.ClickException as error:
+        _show_usage(error, as_json=as_json)
+        return USAGE
+    except click.exceptions.Exit as error:
+        return int(error.exit_code)
+    except CloudshipError as error:
+        return _told(error, as_json=as_json, debug=debug, status=_status(error, words))
+    except Terminated:
+        print("terminated", file=sys.stderr)
+        return TERMINATED
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        return FAILED
+    except Exception as error:  # noqa: BLE001  nobody is shown a library's traceback; --debug shows it
+        return _bug(error, as_json=as_json, debug=debug, status=_status(None, words))
+    return found if isinstance(found, int) else 0
+
+
+def lines(error: CloudshipError) -> list[str]:
+    """Write an error for people: what happened and where, the evidence, what is left, what to do."""
+    where = f" (phase {error.phase})" if error.phase else ""
+    told = [f"error{where}: {error.message}"]
+    told += [f"  | {line}" for line in error.evidence[-EVIDENCE:]]
+    told += [f"left behind: {left}" for left in error.left[:2]]
+    if error.retryable:
+        told.append("waiting or trying again may help")
+    if error.next_step:
+        told.append(f"next: {error.next_step}")
+    return told[:12]
+
+
+def document(error: CloudshipError) -> dict[str, Any]:
+    """Write an error for programs."""
+    told = {
+        "type": type(error).__name__,
+        "message": error.message,
+        "phase": error.phase,
+        "retryable": error.retryable,
+        "left": [{"kind": one.kind.value, "id": one.id, "price_hourly": one.price_hourly} for one in error.left],
+        "next": error.next_step,
+    }
+    return {"error": told}
+
+
+def _told(error: CloudshipError, *, as_json: bool, debug: bool, status: int) -> int:
+    if debug:
+        traceback.print_exception(error, file=sys.stderr)
+    if as_json:
+        print(json.dumps(document(error), indent=2))
+    print("\n".join(lines(error)), file=sys.stderr)
+    return status
+
+
+def _status(error: CloudshipError | None, words: list[str]) -> int:
+    """Give the exit status; `run` keeps the small numbers for the command that it ran."""
+    if words[:1] == ["run"]:
+        return 255
+    return error.exit_status if error is not None else FAILED
+
+
+def _show_usage(error: click.ClickException, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(document(UsageError(error.format_message())), indent=2))
+    print(f"error: {error.format_message()}", file=sys.stderr)
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        print(f"next: {context.command_path} --help", file=sys.stderr)
+
+
+def _bug(error: Exception, *, as_json: bool, debug: bool, status: int) -> int:
+    told = CloudshipError(
+        f"Something went wrong that cloudship did not foresee: {type(error).__name__}: {error}",
+        next_step="the same command with --debug shows where; cloudship list shows what runs",
+    )
+    if debug:
+        traceback.print_exception(error, file=sys.stderr)
+    return _told(told, as_json=as_json, debug=False, status=status)
+
+
+def _own(words: list[str]) -> list[str]:
+    """Leave out what belongs to the command that `run` runs."""
+    return words[: words.index("--")] if "--" in words else words

@@ -1,0 +1,201 @@
+"""`local`: the local cloud's own verbs. The only part of the command line that knows it from inside."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cloudship.cli.options import JsonOption, YesOption
+from cloudship.errors import LocalCloudUnavailable
+
+app = typer.Typer(help="The local cloud: DigitalOcean's API on this machine.", no_args_is_help=True)
+
+DriverOption = Annotated[str | None, typer.Option(help="What gives droplets a body: nspawn or none.")]
+_HANDED_ON = ("CLOUDSHIP_LOCAL_DIR", "CLOUDSHIP_CACHE_DIR", "CLOUDSHIP_LOCAL_DRIVER")
+
+
+def start_local() -> None:
+    """Bring the local cloud up for `up`, setting this machine up first where something is missing."""
+    from cloudship.local import setup as machine
+
+    if machine.missing(_driver(None)):
+        setup()
+    start(as_json=False, quiet=True)
+
+
+@app.command()
+def setup(yes: YesOption = False) -> None:  # noqa: FBT002
+    """Install what booting droplets needs, and build their root file system."""
+    from cloudship.local import setup as machine
+
+    steps = machine.missing()
+    if not steps:
+        print("nothing is missing", file=sys.stderr)
+        return
+    for step in steps:
+        print(f"{step.title}\n    {step.command}", file=sys.stderr)
+    if sys.stdin.isatty() and not yes:
+        typer.confirm("Do it?", default=True, abort=True, err=True)
+    if os.geteuid() != 0:
+        _as_root(["setup", "--yes"], [step.command for step in steps])
+        return
+    _guarded(lambda: machine.install(lambda line: print(f"  {line}", file=sys.stderr, flush=True)))
+
+
+@app.command()
+def start(
+    driver: DriverOption = None,
+    port: Annotated[int | None, typer.Option(help="Default: a free one.", show_default=False)] = None,
+    as_json: JsonOption = False,  # noqa: FBT002
+    quiet: Annotated[bool, typer.Option(hidden=True)] = False,  # noqa: FBT002
+) -> None:
+    """Start it, or find it running; boots what was active."""
+    from cloudship.local import control, endpoint
+
+    chosen = _driver(driver)
+    place = endpoint.directory_of()
+    if endpoint.read(place) is None and chosen == "nspawn" and os.geteuid() != 0:
+        words = ["start", "--driver", chosen, *(["--port", str(port)] if port else [])]
+        _as_root(words, [f"sudo {shlex.join([sys.executable, '-m', 'cloudship', 'local', 'start'])}"])
+    found = _guarded(lambda: control.start(driver=chosen, port=port))
+    _hand_over(place)
+    if as_json:
+        print(json.dumps({"url": found.url, "pid": found.pid, "driver": found.driver, "directory": str(place)}))
+    elif not quiet:
+        print(found.url)
+
+
+@app.command()
+def stop() -> None:
+    """Power all droplets off and stop; state and disks are kept."""
+    from cloudship.local import control, endpoint
+
+    if _needs_root(endpoint.directory_of()):
+        _as_root(["stop"], ["sudo cloudship local stop"])
+        return
+    print("stopped" if _guarded(control.stop) else "it did not run", file=sys.stderr)
+
+
+@app.command()
+def status(as_json: JsonOption = False) -> None:  # noqa: FBT002
+    """Say whether it runs, where, and with how many droplets."""
+    from cloudship.local import control
+
+    found = control.status()
+    told = {
+        "running": found.endpoint is not None,
+        "url": found.endpoint.url if found.endpoint else None,
+        "driver": found.endpoint.driver if found.endpoint else None,
+        "pid": found.endpoint.pid if found.endpoint else None,
+        "droplets": found.droplets,
+        "directory": str(found.directory),
+    }
+    print(json.dumps(told, indent=2) if as_json else "\n".join(f"{key:<10} {value}" for key, value in told.items()))
+
+
+@app.command()
+def reset(yes: YesOption = False) -> None:  # noqa: FBT002
+    """Stop it and destroy everything it ever made."""
+    from cloudship.local import control, endpoint
+
+    if sys.stdin.isatty() and not yes:
+        typer.confirm("Destroy all droplets and all state of the local cloud?", abort=True, err=True)
+    if _needs_root(endpoint.directory_of()):
+        _as_root(["reset", "--yes"], ["sudo cloudship local reset"])
+        return
+    _guarded(control.reset)
+    print("reset", file=sys.stderr)
+
+
+@app.command()
+def env() -> None:
+    """Print the variables that point any client of DigitalOcean's API at it."""
+    from cloudship.local import endpoint
+
+    found = endpoint.read(endpoint.directory_of())
+    if found is None:
+        raise LocalCloudUnavailable("The local cloud does not run", next_step="cloudship local start")
+    for name, value in found.environment().items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+@app.command()
+def images(as_json: JsonOption = False) -> None:  # noqa: FBT002
+    """List the images, what really boots for each, and whether it is built."""
+    from cloudship.local.machines.base import DriverError
+    from cloudship.local.machines.rootfs import built, recipe
+    from cloudship.local.machines.rootfs.recipe import IMAGES
+
+    rows = []
+    for slug in IMAGES:
+        try:
+            found = recipe(slug)
+        except DriverError as error:
+            raise LocalCloudUnavailable(str(error)) from error
+        rows.append({"slug": slug, "boots": found.note or "the real thing", "built": built(found) is not None})
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        print(f"{row['slug']:<20} {row['boots']:<22} {'built' if row['built'] else 'not built yet'}")
+
+
+def _driver(chosen: str | None) -> str:
+    return chosen or os.environ.get("CLOUDSHIP_LOCAL_DRIVER") or "nspawn"
+
+
+def _needs_root(place: Path) -> bool:
+    from cloudship.local import endpoint
+
+    found = endpoint.read(place)
+    boots = found.driver == "nspawn" if found else (place / "machines").is_dir()
+    return boots and os.geteuid() != 0
+
+
+def _as_root(words: Sequence[str], commands: Sequence[str]) -> None:
+    """Run one of our own verbs again under sudo, or say what a person with root has to type."""
+    from cloudship.local import endpoint
+
+    if shutil.which("sudo") is None:
+        raise LocalCloudUnavailable(
+            "Booting droplets needs root, and sudo is not here", next_step="as root: " + " && ".join(commands)
+        )
+    kept = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
+    kept["CLOUDSHIP_LOCAL_DIR"] = str(endpoint.directory_of())
+    settings = [f"{name}={value}" for name, value in kept.items()]
+    asked = ["sudo"] if sys.stdin.isatty() else ["sudo", "-n"]
+    done = subprocess.run([*asked, "env", *settings, sys.executable, "-m", "cloudship", "local", *words], check=False)
+    if done.returncode != 0:
+        raise LocalCloudUnavailable(
+            "The local cloud needs root, and sudo did not give it", next_step="as root: " + " && ".join(commands)
+        )
+
+
+def _hand_over(place: Path) -> None:
+    """Give the endpoint to whoever called sudo; everything else needs no root."""
+    if os.geteuid() != 0 or "SUDO_UID" not in os.environ:
+        return
+    uid, gid = int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"])
+    for path in (place, place / "endpoint.json", place / "start.lock", place / "server.log"):
+        if path.exists():
+            os.chown(path, uid, gid)
+
+
+def _guarded(act: Any) -> Any:
+    from cloudship.local.errors import LocalCloudError
+    from cloudship.local.machines.base import DriverError
+
+    try:
+        return act()
+    except (LocalCloudError, DriverError) as error:
+        first, *rest = str(error).splitlines()
+        raise LocalCloudUnavailable(first, evidence=rest, next_step="cloudship doctor") from error

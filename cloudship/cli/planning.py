@@ -1,0 +1,106 @@
+"""What would happen: `plan`, `render`, `doctor`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import typer
+
+from cloudship.cli.options import CloudOption, ConfigOption, JsonOption
+
+
+def plan(
+    source: Annotated[str, typer.Argument(help="A folder, or a git URL with optional @ref.")] = ".",
+    name: Annotated[str | None, typer.Option(show_default=False)] = None,
+    image: Annotated[str | None, typer.Option(show_default=False)] = None,
+    size: Annotated[str | None, typer.Option(show_default=False)] = None,
+    region: Annotated[str | None, typer.Option(show_default=False)] = None,
+    ttl: Annotated[str | None, typer.Option(show_default=False)] = None,
+    app: Annotated[str | None, typer.Option(show_default=False)] = None,
+    config: ConfigOption = None,
+    cloud: CloudOption = None,
+    as_json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Show what `up` would do: the requests, what is sent, the price. Nothing is created."""
+    from cloudship import clouds, draft
+    from cloudship.cli.localcloud import start_local
+    from cloudship.client import Client
+    from cloudship.waiting import REAL
+
+    given = {"name": name, "image": image, "size": size, "region": region, "ttl": ttl, "app": app, "cloud": cloud}
+    with TemporaryDirectory(prefix="cloudship-") as workspace:
+        asked = draft.request(source, given, config, Path(workspace))
+        endpoint = clouds.choose(asked.config.cloud, start_local=start_local)
+        drawn = draft.draw(asked, Client(endpoint), REAL)
+    told = planned(drawn.plan)
+    print(f"cloud: {told['cloud']}, ${told['price_hourly']:.5f} an hour", file=sys.stderr)
+    for note in drawn.plan.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if as_json:
+        print(json.dumps(told, indent=2))
+        return
+    for key, value in told.items():
+        if key == "requests":
+            for one in value:
+                print(f"{one['method']:<13} {one['path']}  {json.dumps(one['body']) if one['body'] else ''}".rstrip())
+        else:
+            print(f"{key:<13} {value}")
+
+
+def planned(drawn: Any) -> dict[str, Any]:
+    """Write a plan for programs; the one secret in it, the temporary host key, is left out."""
+    body = drawn.request(0).model_dump(mode="json") | {
+        "ssh_keys": ["<id of the key>"],
+        "user_data": f"<{len(drawn.user_data)} bytes; see: cloudship render>",
+    }
+    requests = [
+        {
+            "method": "POST",
+            "path": "/v2/account/keys",
+            "body": {"name": drawn.key_name, "public_key": drawn.public_key},
+        },
+        {"method": "POST", "path": "/v2/droplets", "body": body},
+    ]
+    return {
+        "name": drawn.name,
+        "cloud": drawn.cloud.value,
+        "app": drawn.app.why,
+        "image": f"{drawn.image_slug} ({drawn.image.distribution} {drawn.image.name})",
+        "size": drawn.size.slug,
+        "region": drawn.region,
+        "price_hourly": drawn.price_hourly,
+        "sends": f"{drawn.sent.files} files, {drawn.sent.size} bytes, from {drawn.sent.description}",
+        "user_data": f"{len(drawn.user_data)} bytes",
+        "requests": requests,
+    }
+
+
+def render(
+    source: Annotated[str, typer.Argument(help="A folder, for its configuration.")] = ".",
+    git: Annotated[str | None, typer.Option("--git", help="URL[@ref] that the droplet fetches.")] = None,
+    name: Annotated[str | None, typer.Option(show_default=False)] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Print user-data that brings an app up by itself: for DigitalOcean's panel, or an autoscale pool."""
+    from cloudship.drawing import rendered
+
+    sys.stdout.write(rendered(source, git=git, name=name, config_file=config))
+
+
+def doctor(cloud: CloudOption = None, as_json: JsonOption = False) -> int:  # noqa: FBT002
+    """Check what `up` needs: token, quota, image, engine, keys; each with the command that mends it."""
+    from cloudship.cli.checks import checks
+
+    found = checks(cloud)
+    if as_json:
+        print(json.dumps([one._asdict() for one in found], indent=2))
+    else:
+        for one in found:
+            print(f"{'ok  ' if one.ok else 'FAIL'} {one.name:<15} {one.found}")
+            if not one.ok:
+                print(f"     mend it:        {one.mend}")
+    return 0 if all(one.ok for one in found) else 1

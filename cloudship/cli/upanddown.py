@@ -1,0 +1,149 @@
+"""`up` and `down`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cloudship.cli.options import CloudOption, ConfigOption, JsonOption, State, YesOption
+from cloudship.models import OnFailure
+
+SourceArgument = Annotated[str, typer.Argument(help="A folder, or a git URL with optional @ref.")]
+
+
+def up(
+    source: SourceArgument = ".",
+    name: Annotated[str | None, typer.Option(help="The ship's name.", show_default=False)] = None,
+    image: Annotated[str | None, typer.Option(help="Image slug.", show_default=False)] = None,
+    size: Annotated[str | None, typer.Option(help="Size slug.", show_default=False)] = None,
+    region: Annotated[str | None, typer.Option(help="Region slug.", show_default=False)] = None,
+    ttl: Annotated[str | None, typer.Option(help="How long it may live, as in 2h.", show_default=False)] = None,
+    app: Annotated[str | None, typer.Option(help="MODULE:CALLABLE.", show_default=False)] = None,
+    env: Annotated[list[str] | None, typer.Option(help="NAME=value for the app; repeatable.")] = None,
+    env_file: Annotated[Path | None, typer.Option(help="A file of NAME=value lines.", show_default=False)] = None,
+    config: ConfigOption = None,
+    on_failure: Annotated[OnFailure, typer.Option(help="What becomes of the droplet.")] = OnFailure.DESTROY,
+    cloud: CloudOption = None,
+    as_json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Put an app online on a fresh droplet; prints its URL once it answers."""
+    from cloudship import launch
+    from cloudship.cli.localcloud import start_local
+    from cloudship.display import on_stream
+
+    keys = {"image": image, "size": size, "region": region, "ttl": ttl, "app": app, "env": values(env, env_file)}
+    given: dict[str, Any] = {key: value for key, value in keys.items() if value}
+    with on_stream(verbose=State.verbose) as notify:
+        ship = launch.up(
+            source,
+            name=name,
+            cloud=cloud,
+            config_file=config,
+            on_failure=on_failure,
+            notify=notify,
+            start_local=start_local,
+            **given,
+        )
+    if as_json:
+        print(json.dumps(launched(ship), indent=2))
+    else:
+        print(ship.url)
+    _summarise(ship)
+
+
+def down(
+    name: Annotated[str | None, typer.Argument(help="The ship; default: what `up` would call it here.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every ship of yours.")] = False,  # noqa: FBT002
+    yes: YesOption = False,  # noqa: FBT002
+    cloud: CloudOption = None,
+    as_json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Destroy a ship and all that belongs to it, and prove it gone."""
+    from cloudship import fleet
+    from cloudship.cli.localcloud import start_local
+    from cloudship.display import on_stream
+
+    names = _all_names(cloud, yes=yes) if every else [name or default_name()]
+    receipts = []
+    for one in names:
+        with on_stream(verbose=State.verbose) as notify:
+            receipts.append(fleet.down(one, cloud=cloud, notify=notify, start_local=start_local))
+        print(receipt_line(receipts[-1]), file=sys.stderr)
+    if as_json:
+        told = [receipt.model_dump(mode="json") for receipt in receipts]
+        print(json.dumps(told if every else told[0], indent=2))
+
+
+def values(items: list[str] | None, file: Path | None) -> dict[str, Any]:
+    """Collect the app's values: the file's, then the flags'."""
+    from cloudship import config
+
+    found = config.read_env_file(file) if file is not None else {}
+    return {**found, **config.parse_env(tuple(items or ()))}
+
+
+def default_name() -> str:
+    """Say what `up` would call the ship of this folder."""
+    from cloudship import config, source
+
+    here = Path.cwd()
+    return config.load(here).config.name or source.default_name(source.parse(here))
+
+
+def launched(ship: Any) -> dict[str, Any]:
+    """Write a launched ship for programs; the keys are a contract."""
+    return {
+        "name": ship.name,
+        "url": ship.url,
+        "ip_address": ship.ip_address,
+        "droplet_id": ship.droplet_id,
+        "cloud": ship.cloud.value,
+        "image": ship.image,
+        "release": ship.release,
+        "price_hourly": ship.price_hourly,
+        "expires_at": ship.expires_at,
+        "phases": [{"name": time.name, "seconds": time.seconds} for time in ship.timeline],
+    }
+
+
+def receipt_line(receipt: Any) -> str:
+    """Say what a teardown did, in a line."""
+    searched = ", ".join(cloud.value for cloud in receipt.searched) or "no cloud"
+    if not receipt.destroyed:
+        return f"{receipt.name}: nothing to take down (searched: {searched})"
+    what = ", ".join(f"{one.kind.value} {one.id}" for one in receipt.destroyed if one.kind.value != "tag")
+    lived = f" after {receipt.seconds_lived:.0f} s" if receipt.seconds_lived is not None else ""
+    return f"{receipt.name}: gone{lived} ({what}); it cost ${receipt.cost:.4f}"
+
+
+def _summarise(ship: Any) -> None:
+    times = "  ".join(f"{time.name} {time.seconds:.1f}" for time in ship.timeline)
+    whole = sum(time.seconds for time in ship.timeline)
+    price = f"${ship.price_hourly:.5f} an hour" if ship.price_hourly else "costs nothing"
+    told = [
+        f"{ship.name} is up at {ship.url} on {ship.cloud.value} ({ship.image}), release {ship.release}; {price}",
+        f"  log in:    cloudship ssh {ship.name}",
+        f"  take down: cloudship down {ship.name}",
+        f"  seconds:   {whole:.1f} = {times}",
+    ]
+    if ship.expires_at:
+        told.append(f"  expires:   {ship.expires_at}")
+    print("\n".join(told), file=sys.stderr)
+
+
+def _all_names(cloud: Any, *, yes: bool) -> list[str]:
+    from cloudship import fleet, plan
+    from cloudship.errors import ConfigError
+
+    found = [ship for ship in fleet.ships(cloud=cloud) if ship.owner == plan.default_owner()]
+    for ship in found:
+        print(f"{ship.name}  {ship.url}  {ship.cloud.value}  droplet {ship.droplet_id}", file=sys.stderr)
+    if found and not yes:
+        if not sys.stdin.isatty():
+            raise ConfigError(f"--all would take down {len(found)} ships", next_step="cloudship down --all --yes")
+        typer.confirm(f"Take down these {len(found)} ships?", abort=True, err=True)
+    return sorted({ship.name for ship in found})
