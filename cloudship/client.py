@@ -255,8 +255,8 @@ class _Wire:
     def equip(self, made: Any) -> None:
         """Replace how an object reaches the API: its POSTs would not pass its own session."""
         made._session = self.session  # noqa: SLF001  the library's only seam
-        made._BaseAPI__perform_request = lambda url, type="GET", params=None: self.perform(  # noqa: A006
-            made, url, type, params
+        made._BaseAPI__perform_request = (  # noqa: SLF001  same
+            lambda url, type="GET", params=None: self.perform(made, url, type, params)  # noqa: A006
         )
 
     def perform(self, made: Any, url: str, method: str, params: Any) -> requests.Response:

@@ -6,7 +6,7 @@ import difflib
 
 from cloudship import clouds, tags, teardown
 from cloudship.client import Client
-from cloudship.errors import AmbiguousShip, LocalCloudUnavailable, ShipNotFound
+from cloudship.errors import AmbiguousShip, ConfigError, LocalCloudUnavailable, ShipNotFound
 from cloudship.events import Notify, nobody
 from cloudship.models import Cloud, Receipt, Timeouts, ship_name
 from cloudship.ship import Ship, files_root, journal
@@ -26,6 +26,7 @@ def get(name: str, *, cloud: Cloud | str | None = None, timeouts: Timeouts | Non
         ShipNotFound: none of that name on any cloud that answered; with the nearest that there is.
         AmbiguousShip: it is on two clouds.
     """
+    _check_name(name)
     clients = _clients(cloud, timeouts)
     found = [ship for client in clients for ship in _ships(client, name)]
     if len({ship.cloud for ship in found}) > 1:
@@ -55,7 +56,7 @@ def down(
         LeftBehind: something could not be proved gone.
         AmbiguousShip: it is on two clouds and none was named.
     """
-    ship_name(name)
+    _check_name(name)
     clients = _clients(cloud, timeouts, start_local)
     having = [client for client in clients if client.droplets(tag=tags.ship_tag(name))]
     if len(having) > 1:
@@ -73,6 +74,13 @@ def down(
         for client in clients
     ]
     return _joined(name, receipts, searched)
+
+
+def _check_name(name: str) -> None:
+    try:
+        ship_name(name)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _joined(name: str, receipts: list[Receipt], searched: tuple[Cloud, ...]) -> Receipt:

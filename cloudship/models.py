@@ -11,6 +11,37 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from cloudship.enums import Cloud, OnFailure
+
+__all__ = [
+    "SHIP_NAME",
+    "SHIP_RULE",
+    "Account",
+    "Cloud",
+    "Destroyed",
+    "Droplet",
+    "DropletRequest",
+    "DropletStatus",
+    "Endpoint",
+    "Image",
+    "Key",
+    "Kind",
+    "Left",
+    "OnFailure",
+    "PhaseTime",
+    "Receipt",
+    "Region",
+    "Release",
+    "Result",
+    "Secret",
+    "ShipName",
+    "Size",
+    "Timeouts",
+    "Value",
+    "rfc3339",
+    "ship_name",
+]
+
 SHIP_NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
 SHIP_RULE = "lower-case letters, digits and '-', starts with a letter, ends with a letter or digit, at most 40"
 
@@ -76,20 +107,6 @@ class Secret:
             lambda value: value if isinstance(value, cls) else cls(str(value)),
             serialization=core_schema.plain_serializer_function_ser_schema(str),
         )
-
-
-class Cloud(str, Enum):
-    """Where a ship can be."""
-
-    LOCAL = "local"  # this machine
-    DIGITALOCEAN = "digitalocean"  # costs money
-
-
-class OnFailure(str, Enum):
-    """What becomes of a droplet whose launch failed."""
-
-    DESTROY = "destroy"  # everything is taken away again
-    KEEP = "keep"  # it stays for a look, and costs until `down`
 
 
 class DropletStatus(str, Enum):

@@ -6,7 +6,7 @@ import os
 import shutil
 from typing import NamedTuple
 
-from cloudship.models import Cloud
+from cloudship.enums import Cloud
 
 
 class Check(NamedTuple):

@@ -8,12 +8,14 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-import click
+import typer
 
 from cloudship.errors import CloudshipError, UsageError
 
 USAGE, FAILED, INTERRUPTED, TERMINATED = 2, 1, 130, 143
 EVIDENCE = 8  # lines
+# typer carries a click of its own since 0.20 or so; its public error leads to that one's base.
+_WRONG_USE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 
 def guarded(command: Callable[[], Any], words: list[str]) -> int:
@@ -23,17 +25,17 @@ def guarded(command: Callable[[], Any], words: list[str]) -> int:
     as_json, debug = "--json" in _own(words), "--debug" in _own(words)
     try:
         found = command()
-    except click.ClickException as error:
+    except _WRONG_USE as error:
         _show_usage(error, as_json=as_json)
         return USAGE
-    except click.exceptions.Exit as error:
+    except typer.Exit as error:
         return int(error.exit_code)
     except CloudshipError as error:
         return _told(error, as_json=as_json, debug=debug, status=_status(error, words))
     except Terminated:
         print("terminated", file=sys.stderr)
         return TERMINATED
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
@@ -85,7 +87,7 @@ def _status(error: CloudshipError | None, words: list[str]) -> int:
     return error.exit_status if error is not None else FAILED
 
 
-def _show_usage(error: click.ClickException, *, as_json: bool) -> None:
+def _show_usage(error: Any, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(document(UsageError(error.format_message())), indent=2))
     print(f"error: {error.format_message()}", file=sys.stderr)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cloudship.models import Cloud
+from cloudship.enums import Cloud
 
 CloudOption = Annotated[Cloud | None, typer.Option(help="Where: local or digitalocean.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from cloudship.cli.options import CloudOption, ConfigOption, JsonOption, State, YesOption
-from cloudship.models import OnFailure
+from cloudship.enums import OnFailure
 
 SourceArgument = Annotated[str, typer.Argument(help="A folder, or a git URL with optional @ref.")]
 

@@ -1,0 +1,64 @@
+# One command to see it work, one to take it away, one to run every test. Each sets up what is missing.
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := examples/flask-hello
+NAME := flask-hello
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+INSTALLED := $(VENV)/.installed
+LOCAL := --cloud local
+
+.PHONY: help up down install check test fast booted bench soak clean
+
+help:
+	@echo "make up      put the demo app online on a droplet of the local cloud"
+	@echo "make down    take it away again"
+	@echo "make test    every test; make fast: the ones without machines; make check: ruff and mypy"
+	@echo "make bench   measure the speed, next to a hand-made script"
+
+# A fresh Debian or Ubuntu has python3 without venv and pip.
+$(BIN)/python:
+	@python3 -m venv $(VENV) 2>/dev/null || { \
+	  echo "installing python3-venv" >&2; rm -rf $(VENV); \
+	  $(SUDO) apt-get -qq update && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq -y install python3-venv >/dev/null && \
+	  python3 -m venv $(VENV); }
+
+$(INSTALLED): $(BIN)/python pyproject.toml requirements.lock
+	@echo "installing cloudship into $(VENV)" >&2
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $(INSTALLED)
+
+install: $(INSTALLED)
+
+up: install
+	@url=$$($(BIN)/cloudship list $(LOCAL) --json 2>/dev/null | \
+	  $(BIN)/python -c 'import json,sys; print(next((s["url"] for s in json.load(sys.stdin) if s["name"] == "$(NAME)" and s["state"] == "active"), ""))' 2>/dev/null); \
+	if [ -z "$$url" ]; then url=$$($(BIN)/cloudship up $(DEMO) --name $(NAME) $(LOCAL)) || exit $$?; fi; \
+	if command -v curl >/dev/null; then curl -sS -i "$$url"; \
+	else $(BIN)/python -c 'import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())' "$$url"; fi; \
+	echo; echo "$$url"
+
+down: install
+	@$(BIN)/cloudship down $(NAME) $(LOCAL)
+	@if [ "$$($(BIN)/cloudship local status --json | $(BIN)/python -c 'import json,sys; print(json.load(sys.stdin)["droplets"])')" = 0 ]; then \
+	  $(BIN)/cloudship local stop; fi
+
+check: install
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+fast: install
+	@$(BIN)/pytest -q -m "not booted and not live"
+
+test: check
+	@$(BIN)/cloudship local setup --yes
+	@$(BIN)/pytest -q
+
+bench: install
+	@$(BIN)/cloudship local setup --yes
+	@$(BIN)/python bench/up.py
+
+clean: down
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

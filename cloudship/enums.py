@@ -1,0 +1,19 @@
+"""The enums that the command line needs before anything heavy is loaded."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Cloud(str, Enum):
+    """Where a ship can be."""
+
+    LOCAL = "local"  # this machine
+    DIGITALOCEAN = "digitalocean"  # costs money
+
+
+class OnFailure(str, Enum):
+    """What becomes of a droplet whose launch failed."""
+
+    DESTROY = "destroy"  # everything is taken away again
+    KEEP = "keep"  # it stays for a look, and costs until `down`
