@@ -122,7 +122,8 @@ class _Teardown:
 
     def attempt(self, kind: Kind, number: str, act: Callable[[], None], price: float = 0.0) -> None:
         """Destroy one object, and remember how that went."""
-        self._notify(Destroying(kind=kind.value, id=number))
+        if kind is not Kind.TAG:
+            self._notify(Destroying(kind=kind.value, id=number))
         try:
             act()
         except CloudshipError as error:

@@ -19,6 +19,7 @@ from droplet.layout import USER, Layout
 FILE = "process.json"
 SECRETS = "env.json"
 THREADS = 2
+_CPU = Path("/sys/fs/cgroup/cpu")
 WORKER_MIB = 160  # what a worker of an ordinary app takes; no more workers than fit
 _OWN_CONFIG = ("gunicorn.conf.py", "gunicorn_config.py")
 
@@ -86,7 +87,7 @@ def gunicorn(socket: Path, root: Path, app: App, environment: str) -> Tuple[str,
     else:
         words += [
             "--workers",
-            str(workers(os.cpu_count() or 1, memory_mib())),
+            str(workers(cores(), memory_mib())),
             "--worker-tmp-dir",
             "/dev/shm",
         ]
@@ -105,6 +106,16 @@ def gunicorn(socket: Path, root: Path, app: App, environment: str) -> Tuple[str,
 def workers(cores: int, memory: int) -> int:
     """Say how many workers: gunicorn's own rule of two a core and one more, as far as the memory goes."""
     return max(1, min(2 * cores + 1, (memory - 200) // WORKER_MIB))
+
+
+def cores() -> int:
+    """Count the cores that are ours: the machine's, or the group's share where that is less."""
+    found = len(os.sched_getaffinity(0))
+    try:
+        quota, period = (int(_CPU.joinpath(f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
+    except (OSError, ValueError):
+        return found
+    return max(1, min(found, quota // period)) if quota > 0 else found
 
 
 def memory_mib() -> int:

@@ -237,7 +237,8 @@ def _start(release: Release, started: process.Process, journal: Journal) -> None
             say(f"it answers {got}")
     except StageError as error:
         time.sleep(0.05)  # the last words may still be on their way to the journal
-        raise StageError(f"the app does not answer: {error}", unit.last_lines(release.number)) from error
+        hint = " (nothing listens on its PORT)" if started.port and not _listens(started.port) else ""
+        raise StageError(f"the app does not answer: {error}{hint}", unit.last_lines(release.number)) from error
 
 
 def _finish(release: Release) -> None:
@@ -266,6 +267,11 @@ def _forget_if_dead(layout: Layout, number: int) -> None:
     """Stop what a failed release started; its folder stays for a look."""
     if layout.live() != number:
         unit.stop(number)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _free_port() -> int:

@@ -11,7 +11,7 @@ from droplet import command
 
 GUILTY = 8
 _NOISE = re.compile(
-    r"\[INFO\]|Worker exiting|Shutting down: Master|Reason: Worker failed to boot|Worker \(pid:\d+\) exited"
+    r"\[INFO\]|^\s*[\^~]+\s*$|\"[A-Z]+ /\S* HTTP/1\.[01]\" \d{3} |Worker exiting|Shutting down: Master|Reason: Worker failed to boot|Worker \(pid:\d+\) exited"
     r"|Main process exited|Failed with result|Scheduled restart|^Started |^Stopped |^Stopping |Consumed .* CPU"
 )
 
@@ -52,8 +52,19 @@ def death(number: int) -> Optional[str]:
 def last_lines(number: int, count: int = GUILTY) -> List[str]:
     """Give the guilty lines of a release's log: the last ones, without what servers always say."""
     shown = command.output(["journalctl", "-q", "-o", "cat", "-n", "200", "-u", name(number)])
-    lines = [line.rstrip() for line in shown.splitlines() if line.strip() and not _NOISE.search(line)]
-    return lines[-count:]
+    return guilty(shown.splitlines())[-count:]
+
+
+def guilty(lines: List[str]) -> List[str]:
+    """Choose what the app itself said: without the server's own words, access lines and markers under code."""
+    found: List[str] = []
+    for line in lines:
+        if line.startswith("gunicorn.errors.HaltServer"):  # its traceback only says that a worker failed
+            starts = [index for index, one in enumerate(found) if one.startswith("Traceback ")]
+            del found[starts[-1] if starts else len(found) :]
+        elif line.strip() and not _NOISE.search(line):
+            found.append(line.rstrip())
+    return found
 
 
 def drain(socket: Path, *, limit: float = 10.0) -> None:

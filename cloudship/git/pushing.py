@@ -1,0 +1,119 @@
+"""The push that releases: the droplet's hook speaks while it works, and its word decides."""
+
+from __future__ import annotations
+
+import os
+import re
+import selectors
+import shlex
+import subprocess
+from collections.abc import Callable, Sequence
+
+from cloudship.errors import GitError, ReleaseFailed, WaitTimeout
+from cloudship.git import process
+from cloudship.git.repository import Repository
+from cloudship.source import SourceTree
+from cloudship.waiting import REAL, Clock
+
+_TICK = 0.2  # seconds
+_CHUNK = 65536  # bytes
+_GUILTY = "  | "  # how the lines begin that say why
+_FAILED = "cloudship: release failed: "  # how the droplet's last line begins
+
+
+def push(
+    tree: SourceTree,
+    *,
+    url: str,
+    ssh: Sequence[str],
+    line: Callable[[str], None],
+    limit: float,
+    ref: str = "refs/heads/main",
+    tick: Callable[[], None] = lambda: None,
+    clock: Clock = REAL,
+) -> None:
+    """
+    Push the commit, which releases it.
+
+    Args:
+        tree: what to push.
+        url: `ssh://root@ADDRESS/srv/NAME/repo.git`.
+        ssh: the words of the ssh command, without the destination.
+        line: hears every line that the droplet says.
+        limit: seconds for everything.
+        ref: what to set there, whatever it was before.
+        tick: called at least five times a second meanwhile; what it raises ends the push.
+        clock: the time.
+
+    Raises:
+        ReleaseFailed: the droplet refused the release.
+        GitError: the push itself failed.
+        WaitTimeout: the limit was reached.
+    """
+    repository = Repository(tree.git_dir.parent, clock)
+    environ = repository.environ | {
+        "GIT_SSH_COMMAND": shlex.join(ssh),
+        "GIT_SSH_VARIANT": "ssh",
+        "GIT_ALLOW_PROTOCOL": "ssh:file",
+    }
+    words = repository.words("push", "--porcelain", "--no-progress", "--force", "--", url, f"{tree.commit}:{ref}")
+    said: list[str] = []  # by the droplet
+    own: list[str] = []  # by git at our side
+
+    def hear(text: str) -> None:
+        if text.startswith("remote:"):
+            said.append(text.removeprefix("remote:").removeprefix(" "))
+            line(said[-1])
+        elif text.strip():
+            own.append(text)
+
+    with process.started(words, environ=environ, stdin=subprocess.DEVNULL) as pushing:
+        if not _listen(pushing, hear, tick, deadline=clock.monotonic() + limit, clock=clock):
+            last = next(reversed(said or own), None)
+            raise WaitTimeout("the push and the release in it to end", limit=limit, last=last)
+        status = pushing.wait()
+    if status != 0:
+        raise _failure(said, own)
+
+
+def _listen(
+    pushing: subprocess.Popen[bytes],
+    hear: Callable[[str], None],
+    tick: Callable[[], None],
+    *,
+    deadline: float,
+    clock: Clock,
+) -> bool:
+    """Hand on every line of both streams until they end; False when the deadline came first."""
+    with selectors.DefaultSelector() as selector:
+        for pipe in (pushing.stdout, pushing.stderr):
+            assert pipe is not None  # noqa: S101  both are pipes
+            selector.register(pipe, selectors.EVENT_READ, data=[b""])
+        while selector.get_map():
+            remaining = deadline - clock.monotonic()
+            if remaining <= 0:
+                return False
+            for key, _events in selector.select(min(_TICK, remaining)):
+                chunk = os.read(key.fd, _CHUNK)
+                *lines, key.data[0] = re.split(rb"[\r\n]", key.data[0] + chunk)
+                if not chunk:
+                    selector.unregister(key.fileobj)
+                    lines.append(key.data[0])
+                for raw in lines:
+                    hear(raw.decode("utf-8", "replace").rstrip())
+            tick()
+    return True
+
+
+def _failure(said: Sequence[str], own: Sequence[str]) -> ReleaseFailed | GitError:
+    """Tell a release that was refused from a push that failed."""
+    if not any(text.startswith("!") and "hook declined" in text for text in own):
+        return GitError("The push broke off", evidence=[*said, *own][-process.SHOWN :])
+    verdict = next((text for text in reversed(said) if text.startswith(_FAILED)), None)
+    guilty = [text[len(_GUILTY) :] for text in said if text.startswith(_GUILTY)]
+    reason = verdict.removeprefix(_FAILED) if verdict else "the droplet did not say why"
+    return ReleaseFailed(
+        f"The release failed: {reason}",
+        evidence=(guilty or said)[-process.SHOWN + 2 :],
+        next_step="mend it and launch again; --on-failure keep leaves the droplet for a look",
+    )

@@ -1,0 +1,226 @@
+"""What is sent: the kinds of SOURCE, the rules of what belongs in it, and the tree that comes of it; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from cloudship.errors import SourceError
+from cloudship.models import SHIP_NAME
+
+LIMIT = 50 * 1000 * 1000  # bytes
+SHOWN = 8  # offenders named in an error
+SCHEMES = frozenset({"https", "http", "ssh", "git", "file"})
+
+# What no app needs on a droplet unless git tracks it, as patterns of gitignore.
+NEVER_UNTRACKED = (
+    *(".git", ".hg", ".svn", "node_modules/", "__pycache__/", "*.py[co]", "*.egg-info/", ".eggs/"),
+    *(".tox/", ".nox/", ".mypy_cache/", ".ruff_cache/", ".pytest_cache/", ".ipynb_checkpoints/", "htmlcov/"),
+    *(".venv/", ".env", ".env.*", ".envrc", "*.sqlite", "*.sqlite3", "*.sqlite3-*", "*.db", ".DS_Store", "*.swp"),
+    *(".idea/", ".vscode/"),
+)
+_PRIVATE_KEY = re.compile(rb"\s*-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----")
+_SCP_LIKE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:(?!/?/)\S+")
+_REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+-]*")
+_ENVIRONMENT_MARK = "pyvenv.cfg"
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """A folder on this machine."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class GitSource:
+    """A repository somewhere else, at a branch, tag or commit, or at its head."""
+
+    url: str
+    ref: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """How it is shown: without a password."""
+        return public_url(self.url) + (f"@{self.ref}" if self.ref else "")
+
+
+Source = FolderSource | GitSource
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of a tree."""
+
+    path: str
+    mode: str  # as git writes it
+    size: int  # bytes
+
+    @property
+    def link(self) -> bool:
+        """Whether it is a symbolic link."""
+        return self.mode == "120000"
+
+
+@dataclass(frozen=True)
+class SourceTree:
+    """An exact tree, copied and committed, ready to be pushed."""
+
+    root: Path  # the copy
+    git_dir: Path  # the repository that holds the commit
+    commit: str
+    tree: str  # its hash: equal trees have equal ones
+    files: int
+    size: int  # bytes
+    description: str  # for people
+    origin: str | None = None  # the commit it was taken from, if any
+    left_out: tuple[str, ...] = ()  # names at the top that are not sent
+
+
+def parse(text: str | Path) -> Source:
+    """
+    Understand a SOURCE: a folder, or a git URL with an optional `@ref`.
+
+    Raises:
+        SourceError: a folder that does not exist, a file, or a URL that is not taken.
+    """
+    shown = str(text)
+    if isinstance(text, str) and ("://" in shown or _SCP_LIKE.fullmatch(shown)):
+        return _git(shown)
+    if isinstance(text, str) and re.match(r"[a-z-]+::", shown):
+        raise SourceError(f"{shown} is no URL that is fetched from; {', '.join(sorted(SCHEMES))} are")
+    path = Path(text).expanduser()
+    if not path.exists():
+        raise SourceError(f"{shown} does not exist", next_step="name the folder that holds the app")
+    if not path.is_dir():
+        raise SourceError(f"{shown} is a file", next_step="name the folder that holds the app")
+    return FolderSource(path.resolve())
+
+
+def default_name(source: Source) -> str:
+    """
+    Make a ship's name of the folder's or the repository's name.
+
+    Raises:
+        SourceError: nothing of it can stand in a name.
+    """
+    if isinstance(source, FolderSource):
+        text = source.path.name
+    else:
+        text = re.split(r"[/:]", source.url.rstrip("/"))[-1].removesuffix(".git")
+    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).lstrip("-0123456789")[:40].rstrip("-")
+    if not SHIP_NAME.fullmatch(name):
+        raise SourceError(f"No name for a ship can be made of {text!r}", next_step="--name NAME")
+    return name
+
+
+def check_sizes(entries: Sequence[Entry]) -> None:
+    """
+    Refuse a tree that is empty or too large.
+
+    Raises:
+        SourceError: with the largest files.
+    """
+    if not entries:
+        raise SourceError("There is nothing to send: it is empty", next_step="name the folder that holds the app")
+    whole = sum(entry.size for entry in entries)
+    if whole > LIMIT:
+        largest = sorted(entries, key=lambda entry: -entry.size)[:SHOWN]
+        raise SourceError(
+            f"{whole / 1e6:.0f} MB would be sent; at most {LIMIT / 1e6:.0f} MB are",
+            evidence=[f"{entry.size / 1e6:8.1f} MB  {printable(entry.path)}" for entry in largest],
+            next_step="name what is not needed in .gitignore",
+        )
+
+
+def check_links(links: Iterable[tuple[str, str]], outside: Iterable[str] = ()) -> None:
+    """
+    Refuse links that lead out of the tree.
+
+    Args:
+        links: path and target of each.
+        outside: paths that are already known to lead out.
+
+    Raises:
+        SourceError: with the links.
+    """
+    offenders = dict.fromkeys([*outside, *(path for path, target in links if _leads_out(path, target))])
+    if offenders:
+        raise SourceError(
+            "These links lead out of what is sent",
+            evidence=[printable(path) for path in offenders][:SHOWN],
+            next_step="replace them by what they point to, or name them in .gitignore",
+        )
+
+
+def check_private_keys(paths: Sequence[str]) -> None:
+    """
+    Refuse private keys.
+
+    Raises:
+        SourceError: with the files.
+    """
+    if paths:
+        raise SourceError(
+            "These files hold a private key, which is never sent",
+            evidence=[printable(path) for path in paths][:SHOWN],
+            next_step="name them in .gitignore, and give the app its secrets by --env-file",
+        )
+
+
+def holds_private_key(data: bytes) -> bool:
+    """Whether a file is a private key."""
+    return _PRIVATE_KEY.match(data[:4096]) is not None
+
+
+def environment_of(path: str) -> str | None:
+    """Name the Python environment that a file marks, relative to the tree; None when it marks none."""
+    folder, _, name = path.rpartition("/")
+    return folder if name == _ENVIRONMENT_MARK else None
+
+
+def printable(path: str) -> str:
+    """Show a path on a terminal, whatever is in it."""
+    return path if path.isprintable() else ascii(path)[1:-1]
+
+
+def secret_of(url: str) -> str | None:
+    """Give the password in a URL, to keep it out of what is shown."""
+    return urlsplit(url).password
+
+
+def public_url(url: str) -> str:
+    """Write a URL without its password."""
+    secret = secret_of(url) if "://" in url else None
+    return url.replace(f":{secret}@", ":***@", 1) if secret else url
+
+
+def _git(text: str) -> GitSource:
+    url, ref = _parted(text)
+    scheme = url.partition("://")[0] if "://" in url else "ssh"
+    if scheme not in SCHEMES or re.search(r"[\s\\\x00-\x1f]", url):
+        raise SourceError(f"{public_url(url)} is no URL that is fetched from; {', '.join(sorted(SCHEMES))} are")
+    if ref is not None and (not _REF.fullmatch(ref) or ".." in ref):
+        raise SourceError(f"{ref!r} is no branch, tag or commit")
+    return GitSource(url, ref)
+
+
+def _parted(text: str) -> tuple[str, str | None]:
+    """Part `URL@ref`: the last @ counts, unless what follows it is still the host."""
+    head, at, tail = text.rpartition("@")
+    in_path = "/" in head.partition("://")[2] if "://" in text else ":" in head
+    return (head, tail) if at and in_path else (text, None)
+
+
+def _leads_out(path: str, target: str) -> bool:
+    if target.startswith("/"):
+        return True
+    depth = len(PurePosixPath(path).parent.parts)
+    for part in PurePosixPath(target).parts:
+        depth += -1 if part == ".." else 1
+        if depth < 0:
+            return True
+    return False
