@@ -114,6 +114,6 @@ def _failure(said: Sequence[str], own: Sequence[str]) -> ReleaseFailed | GitErro
     reason = verdict.removeprefix(_FAILED) if verdict else "the droplet did not say why"
     return ReleaseFailed(
         f"The release failed: {reason}",
-        evidence=(guilty or said)[-process.SHOWN + 2 :],
+        evidence=(guilty if verdict else said)[-process.SHOWN + 2 :],
         next_step="mend it and launch again; --on-failure keep leaves the droplet for a look",
     )

@@ -1,0 +1,87 @@
+"""Which cloud is meant, and where a token may go."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from cloudship import clouds
+from cloudship.errors import ConfigError, CredentialsError, LocalCloudUnavailable
+from cloudship.local.endpoint import directory_of
+from cloudship.models import Cloud
+
+REAL = "dop_v1_" + "a" * 64
+
+
+def _never() -> None:
+    raise LocalCloudUnavailable("it was started")
+
+
+def _running(place: Path) -> dict[str, str]:
+    place.mkdir()
+    told = {"url": "http://127.0.0.1:7", "token": "t", "pid": os.getpid(), "started": 1, "driver": "none"}
+    (place / "endpoint.json").write_text(json.dumps(told))
+    return {"CLOUDSHIP_LOCAL_DIR": str(place)}
+
+
+def test_a_configured_token_means_digitalocean() -> None:
+    """With a token and nothing said, the real cloud is meant."""
+    found = clouds.choose(None, start_local=_never, environ={"DIGITALOCEAN_TOKEN": REAL})
+    assert (Cloud.DIGITALOCEAN, clouds.DIGITALOCEAN_URL) == (found.cloud, found.url)
+
+
+def test_without_anything_the_local_cloud_is_started(tmp_path: Path) -> None:
+    """No token, no endpoint: local."""
+    environ = {"CLOUDSHIP_LOCAL_DIR": str(tmp_path / "c")}
+    found = clouds.choose(None, start_local=lambda: _running(tmp_path / "c") and None, environ=environ)
+    assert (Cloud.LOCAL, "http://127.0.0.1:7/v2/") == (found.cloud, found.url)
+
+
+def test_a_real_token_never_goes_to_another_endpoint() -> None:
+    """An emulator named in the environment does not get DigitalOcean's token."""
+    environ = {"DIGITALOCEAN_END_POINT": "http://127.0.0.1:9/v2/", "DIGITALOCEAN_ACCESS_TOKEN": REAL}
+    with pytest.raises(CredentialsError):
+        clouds.choose(None, start_local=_never, environ=environ)
+
+
+def test_an_endpoint_that_is_neither_ours_nor_digitaloceans_is_refused() -> None:
+    """A host somewhere else is no cloud of ours."""
+    environ = {"DIGITALOCEAN_API_URL": "https://api.example.org", "DIGITALOCEAN_TOKEN": "x"}
+    with pytest.raises(ConfigError, match="neither"):
+        clouds.choose(None, start_local=_never, environ=environ)
+
+
+def test_an_endpoint_that_disagrees_with_the_flag_is_refused(tmp_path: Path) -> None:
+    """--cloud digitalocean with a loopback endpoint is a contradiction."""
+    environ = {**_running(tmp_path / "c"), "DIGITALOCEAN_API_URL": "http://127.0.0.1:7"}
+    with pytest.raises(ConfigError, match="disagrees"):
+        clouds.choose(Cloud.DIGITALOCEAN, start_local=_never, environ=environ)
+    assert Cloud.LOCAL is clouds.choose(None, start_local=_never, environ=environ).cloud
+
+
+def test_digitalocean_without_a_token_says_how_to_set_one() -> None:
+    """The next step is in the error."""
+    with pytest.raises(CredentialsError) as caught:
+        clouds.choose(Cloud.DIGITALOCEAN, start_local=_never, environ={})
+    assert "DIGITALOCEAN_ACCESS_TOKEN" in (caught.value.next_step or "")
+
+
+def test_doctls_own_configuration_is_read(tmp_path: Path) -> None:
+    """A token that doctl uses is used, of the context that is in use."""
+    place = tmp_path / ".config" / "doctl"
+    place.mkdir(parents=True)
+    (place / "config.yaml").write_text("access-token: one\ncontext: work\nauth-contexts:\n  work: two\n")
+    found = clouds.token({"HOME": str(tmp_path)})
+    assert found is not None
+    assert "two" == found.reveal()
+
+
+def test_both_sides_agree_on_where_the_local_cloud_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library and the local cloud share no code, but one rule."""
+    monkeypatch.setenv("CLOUDSHIP_LOCAL_DIR", str(tmp_path))
+    assert directory_of() == clouds.local_directory()
+    monkeypatch.delenv("CLOUDSHIP_LOCAL_DIR")
+    assert directory_of() == clouds.local_directory()

@@ -1,0 +1,122 @@
+"""Configuration: file < environment < keyword, and helpful refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cloudship import config
+from cloudship.config import load, parse_env, read_env_file
+from cloudship.errors import ConfigError
+from cloudship.models import Cloud, Secret
+
+
+def test_defaults_hold_where_nothing_is_said() -> None:
+    """The documented defaults are on the model and nowhere else."""
+    found = load(None, environ={}).config
+    assert ("s-1vcpu-1gb", "nyc3", None, "/") == (found.size, found.region, found.image, found.health.path)
+
+
+def test_environment_wins_over_the_file_and_keywords_win_over_both(tmp_path: Path) -> None:
+    """Three layers, the nearest to the caller on top."""
+    (tmp_path / "cloudship.toml").write_text('size = "a"\nregion = "b"\nname = "c"\n')
+    environ = {"CLOUDSHIP_REGION": "e", "CLOUDSHIP_NAME": "e"}
+    found = load(tmp_path, environ=environ, given={"name": "k"}).config
+    assert ("a", "e", "k") == (found.size, found.region, found.name)
+
+
+def test_a_not_given_keyword_hides_nothing(tmp_path: Path) -> None:
+    """None means: not given."""
+    (tmp_path / "cloudship.toml").write_text('cloud = "local"\n')
+    assert Cloud.LOCAL is load(tmp_path, environ={}, given={"cloud": None}).config.cloud
+
+
+def test_tables_merge_key_by_key(tmp_path: Path) -> None:
+    """One key of a table from outside leaves the others of the file."""
+    (tmp_path / "cloudship.toml").write_text('[health]\npath = "/up"\nstatus = 204\n')
+    found = load(tmp_path, environ={"CLOUDSHIP_HEALTH_TIMEOUT": "5"}).config.health
+    assert ("/up", 204, 5.0) == (found.path, found.status, found.timeout)
+
+
+def test_names_of_the_apps_values_keep_their_case() -> None:
+    """CLOUDSHIP_ENV_Name sets Name."""
+    assert {"Mixed_Case": Secret("x")} == load(None, environ={"CLOUDSHIP_ENV_Mixed_Case": "x"}).config.env
+
+
+def test_only_keys_from_outside_are_handed_to_the_droplet(tmp_path: Path) -> None:
+    """What stands in the tree is read there again at each release."""
+    (tmp_path / "cloudship.toml").write_text('build = "make"\n')
+    loaded = load(tmp_path, environ={}, given={"app": "wsgi:app"})
+    assert {"app": "wsgi:app"} == loaded.outside
+
+
+def test_from_a_git_url_only_the_apps_keys_are_heeded(tmp_path: Path) -> None:
+    """A foreign tree cannot choose size or cloud; what is ignored is named."""
+    (tmp_path / "cloudship.toml").write_text('size = "huge"\napp = "a:b"\n')
+    loaded = load(tmp_path, foreign=True, environ={})
+    assert ("s-1vcpu-1gb", "a:b", ("size",)) == (loaded.config.size, loaded.config.app, loaded.ignored)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('sizee = "x"', "did you mean 'size'"),
+        ("[health]\npth = 1", "did you mean 'path'"),
+        ('ttl = "soon"', "no duration"),
+        ('name = "Not A Name"', "no name for a ship"),
+        ('cloud = "aws"', "cloud"),
+        ("[env]\n'1x' = 'y'", "no name for an environment variable"),
+        ("size = ", "cannot be read"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_key(tmp_path: Path, text: str, message: str) -> None:
+    """A refusal names the key, and the nearest that there is."""
+    (tmp_path / "cloudship.toml").write_text(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(tmp_path, environ={})
+    assert 2 == caught.value.exit_status
+
+
+def test_two_configurations_in_one_tree_are_refused(tmp_path: Path) -> None:
+    """cloudship.toml and [tool.cloudship] together are an error."""
+    (tmp_path / "cloudship.toml").write_text("")
+    (tmp_path / "pyproject.toml").write_text("[tool.cloudship]\n")
+    with pytest.raises(ConfigError, match="Both"):
+        load(tmp_path, environ={})
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", None), ("2h", 7200), ("1h30m", 5400), ("1d", 86400), ("45s", 45)])
+def test_durations_are_read_into_seconds(text: str, seconds: int | None) -> None:
+    """A duration has units; a bare number in a text is none."""
+    if seconds is None:
+        with pytest.raises(ValueError, match="no duration"):
+            config.duration(text)
+    else:
+        assert seconds == config.duration(text)
+
+
+def test_env_files_bring_every_byte(tmp_path: Path) -> None:
+    """Only matching quotes around a value are taken off; blanks, comments and `export` are passed over."""
+    place = tmp_path / "env"
+    place.write_text('# comment\n\nexport A=1\nB="two words"\nC=\'$x "y"\'\nD=a=b # not a comment\n')
+    found = {name: secret.reveal() for name, secret in read_env_file(place).items()}
+    assert {"A": "1", "B": "two words", "C": '$x "y"', "D": "a=b # not a comment"} == found
+
+
+def test_flags_of_values_that_are_none_are_refused_without_showing_them() -> None:
+    """An --env without = is named by its name only."""
+    assert {"A": Secret("b=c")} == parse_env(("A=b=c",))
+    with pytest.raises(ConfigError, match="NAME=value"):
+        parse_env(("A",))
+
+
+def test_secrets_never_show_themselves() -> None:
+    """repr, str, format and pickling give nothing away."""
+    import pickle
+
+    loaded = load(None, environ={}, given={"env": {"KEY": "hunter2"}})
+    assert "hunter2" not in f"{loaded!r} {loaded.config.env['KEY']} {loaded.config.env['KEY']:>9}"
+    assert "hunter2" not in loaded.config.model_dump_json()
+    with pytest.raises(TypeError):
+        pickle.dumps(loaded.config.env["KEY"])

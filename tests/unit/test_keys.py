@@ -1,0 +1,62 @@
+"""Key pairs and pinned hosts."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cloudship.errors import ConfigError
+from cloudship.keys import LaunchFiles, mint, own_public_keys
+
+
+def test_openssh_itself_understands_the_keys(tmp_path: Path) -> None:
+    """ssh-keygen derives the same public half."""
+    if shutil.which("ssh-keygen") is None:
+        pytest.skip("ssh-keygen is not installed")
+    pair, files = mint("who"), LaunchFiles(tmp_path / "l", "0123456789")
+    files.save_identity(pair)
+    derived = subprocess.run(["ssh-keygen", "-y", "-f", files.identity], capture_output=True, text=True, check=True)
+    assert pair.public.split()[:2] == derived.stdout.split()[:2]
+
+
+def test_private_keys_are_created_for_their_user_alone(tmp_path: Path) -> None:
+    """0600 in 0700 from the first moment, and never over an old file."""
+    files = LaunchFiles(tmp_path / "l", "0123456789")
+    files.save_identity(mint("who"))
+    assert (0o600, 0o700) == tuple(stat.S_IMODE(path.stat().st_mode) for path in (files.identity, files.folder))
+    with pytest.raises(FileExistsError):
+        files.save_identity(mint("who"))
+
+
+def test_pinning_replaces_all_earlier_keys(tmp_path: Path) -> None:
+    """A host is known by the keys that were pinned last, under the launch's alias and no address."""
+    files = LaunchFiles(tmp_path / "l", "0123456789")
+    files.folder.mkdir()
+    files.pin(["ssh-ed25519 AAA old", "ssh-ed25519 BBB new"])
+    files.pin(["ssh-ed25519 BBB new"])
+    assert ("ssh-ed25519 BBB",) == files.pinned()
+    assert files.known_hosts.read_text().startswith("cloudship-0123456789 ")
+
+
+def test_the_ssh_command_trusts_nothing_of_the_users_own(tmp_path: Path) -> None:
+    """Its configuration, agent and known hosts have no say."""
+    words = LaunchFiles(tmp_path, "0123456789").openssh("192.0.2.1")
+    assert ("ssh", "-F", "/dev/null") == words[:3]
+    assert {"-oStrictHostKeyChecking=yes", "-oIdentityAgent=none", "-oGlobalKnownHostsFile=/dev/null"} <= set(words)
+    assert "root@192.0.2.1" == words[-1]
+
+
+def test_a_configured_key_file_that_holds_none_is_refused(tmp_path: Path) -> None:
+    """Naming the private half by mistake is caught before anything is created."""
+    (tmp_path / "id").write_text(mint("x").private.reveal())
+    with pytest.raises(ConfigError, match=r"\.pub"):
+        own_public_keys([str(tmp_path / "id")])
+
+
+def test_a_key_pair_does_not_show_its_private_half() -> None:
+    """The repr is safe to log."""
+    assert "PRIVATE" not in repr(mint("x"))
