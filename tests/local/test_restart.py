@@ -1,0 +1,121 @@
+"""The local cloud's own life: restarts, crashes, two starts at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import digitalocean
+import pytest
+import requests
+
+from cloudship.local import control
+from cloudship.local.endpoint import Endpoint, read
+from cloudship.local.errors import LocalCloudError
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """A directory whose local cloud is gone at the end."""
+    yield tmp_path
+    control.reset(tmp_path)
+
+
+def _make(endpoint: Endpoint) -> int:
+    asked = {"name": "web", "size": "s-1vcpu-1gb", "image": "ubuntu-20-04-x64", "tags": ["t"]}
+    headers = {"Authorization": f"Bearer {endpoint.token}"}
+    return int(
+        requests.post(f"{endpoint.url}/v2/droplets", json=asked, headers=headers, timeout=9).json()["droplet"]["id"]
+    )
+
+
+def _droplets(endpoint: Endpoint) -> list[tuple[int, str, str]]:
+    headers = {"Authorization": f"Bearer {endpoint.token}"}
+    told = requests.get(f"{endpoint.url}/v2/droplets", headers=headers, timeout=9).json()["droplets"]
+    return [(one["id"], one["status"], one["networks"]["v4"][0]["ip_address"]) for one in told]
+
+
+def test_droplets_survive_a_stop_and_a_start(place: Path) -> None:
+    """Same ids, same addresses, same token, active again."""
+    first = control.start(place, driver="none")
+    _make(first)
+    before = _droplets(first)
+    assert control.stop(place)
+    second = control.start(place, driver="none")
+    assert before == _droplets(second)
+    assert first.token == second.token
+
+
+def test_a_killed_server_is_found_dead_and_started_again(place: Path) -> None:
+    """kill -9 leaves an endpoint file that nobody believes."""
+    first = control.start(place, driver="none")
+    _make(first)
+    before = _droplets(first)
+    os.kill(first.pid, signal.SIGKILL)
+    while read(place) is not None:
+        time.sleep(0.01)
+    second = control.start(place, driver="none")
+    assert first.pid != second.pid
+    assert before == _droplets(second)
+
+
+def test_starting_twice_finds_the_first(place: Path) -> None:
+    """Also when both start at the same moment."""
+    found: list[Endpoint] = []
+    threads = [threading.Thread(target=lambda: found.append(control.start(place, driver="none"))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 1 == len({one.pid for one in found})
+
+
+def test_the_endpoint_is_for_its_owner_alone(place: Path) -> None:
+    """Token and endpoint are 0600."""
+    control.start(place, driver="none")
+    for name in ("endpoint.json", "token"):
+        assert 0o600 == stat.S_IMODE((place / name).stat().st_mode)
+
+
+def test_stopping_what_does_not_run_is_no_error(place: Path) -> None:
+    """It says that nothing ran."""
+    assert not control.stop(place)
+
+
+def test_reset_destroys_everything(place: Path) -> None:
+    """After it the account is new."""
+    _make(control.start(place, driver="none"))
+    control.reset(place)
+    assert 0 == control.status(place).droplets
+    assert [] == _droplets(control.start(place, driver="none"))
+
+
+def test_a_driver_that_does_not_exist_is_named(place: Path) -> None:
+    """The message lists those that do."""
+    with pytest.raises(LocalCloudError, match="nspawn, none"):
+        control.start(place, driver="vmware")
+
+
+def test_the_environment_points_python_digitalocean_at_it(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client of the field works with nothing but the printed variables."""
+    for name, value in control.start(place, driver="none").environment().items():
+        monkeypatch.setenv(name, value)
+    droplet = digitalocean.Droplet(
+        token=os.environ["DIGITALOCEAN_ACCESS_TOKEN"],
+        name="web",
+        size_slug="s-1vcpu-1gb",
+        image="ubuntu-20-04-x64",
+        region="nyc3",
+        tags=["t"],
+    )
+    droplet.create()
+    manager = digitalocean.Manager(token=os.environ["DIGITALOCEAN_ACCESS_TOKEN"])
+    assert [droplet.id] == [one.id for one in manager.get_all_droplets(tag_name="t")]
+    assert droplet.destroy()
+    with pytest.raises(digitalocean.NotFoundError):
+        manager.get_droplet(droplet.id)
