@@ -57,6 +57,7 @@ _LIBRARY = (
     JSONReadError,
     NotFoundError,
     TokenError,
+    AttributeError,
     IndexError,
     KeyError,
     TypeError,
@@ -97,12 +98,13 @@ class Client:
 
     def account(self) -> Account:
         """Read the account's standing."""
-        told = self._get("account/")["account"]
-        return Account(email=told["email"], status=told["status"], droplet_limit=told["droplet_limit"])
+        told = self._get("account/")
+        return _read(lambda: Account(**{name: told["account"][name] for name in ("email", "status", "droplet_limit")}))
 
     def image(self, slug: str) -> Image:
         """Read one image by slug or id."""
-        return _image(self._get(f"images/{quote(slug, safe='')}")["image"])
+        told = self._get(f"images/{quote(slug, safe='')}")
+        return _read(lambda: _image(told["image"]))
 
     def images(self) -> tuple[Image, ...]:
         """List the distributions' images."""

@@ -1,0 +1,232 @@
+"""The client against the local cloud, and against servers that misbehave."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+
+import pytest
+
+from cloudship.client import Client
+from cloudship.errors import (
+    ApiRefused,
+    BadAnswer,
+    CloudError,
+    Conflict,
+    NotFound,
+    RateLimited,
+    ServerFault,
+    Unauthorized,
+    Unprocessable,
+    Unreachable,
+)
+from cloudship.keys import mint
+from cloudship.models import Cloud, DropletRequest, DropletStatus, Endpoint, Secret, Timeouts
+from cloudship.waiting import Clock
+
+REQUEST = DropletRequest(
+    name="web",
+    region="nyc3",
+    size="s-1vcpu-1gb",
+    image="ubuntu-20-04-x64",
+    ssh_keys=(),
+    tags=("cloudship",),
+    user_data="#cloud-config\n",
+)
+
+
+def test_a_droplet_lives_and_dies(client: Client) -> None:
+    """Created, read, listed by tag and by name, destroyed."""
+    droplet_id = client.create_droplet(REQUEST)
+    droplet = client.droplet(droplet_id)
+    assert (DropletStatus.ACTIVE, frozenset({"cloudship"})) == (droplet.status, droplet.tags)
+    assert [droplet_id] == [one.id for one in client.droplets(tag="cloudship")]
+    assert [droplet_id] == [one.id for one in client.droplets(name="web")]
+    client.delete_droplet(droplet_id)
+    with pytest.raises(NotFound):
+        client.droplet(droplet_id)
+
+
+def test_keys_and_tags_come_and_go(client: Client) -> None:
+    """Everything that a launch needs besides droplets."""
+    key = client.create_key("k", mint("x").public)
+    assert [key.id] == [one.id for one in client.ssh_keys()]
+    droplet_id = client.create_droplet(REQUEST.model_copy(update={"ssh_keys": (key.id,)}))
+    client.attach_tag("blue", droplet_id)
+    assert "blue" in client.droplet(droplet_id).tags
+    client.detach_tag("blue", droplet_id)
+    client.delete_tag("blue")
+    client.delete_key(key.id)
+    assert ((), False) == (client.ssh_keys(), "blue" in client.tags())
+
+
+def test_catalogues_are_read(client: Client) -> None:
+    """Account, images, sizes and regions."""
+    assert client.account().droplet_limit > 0
+    assert "ubuntu-20-04-x64" == client.image("ubuntu-20-04-x64").slug
+    assert "s-1vcpu-1gb" in [size.slug for size in client.sizes()]
+    assert "nyc3" in [region.slug for region in client.regions()]
+    with pytest.raises(NotFound):
+        client.image("ubuntu-4-10")
+
+
+def test_listings_are_complete_over_pages(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every page is read, and the total is met."""
+    monkeypatch.setattr("cloudship.client.PER_PAGE", 2)
+    ids = {client.create_droplet(REQUEST.model_copy(update={"name": f"w{index}"})) for index in range(5)}
+    assert ids == {one.id for one in client.droplets(tag="cloudship")}
+
+
+class Script(BaseHTTPRequestHandler):
+    """Answers each request with the next line of a script; the last one stays."""
+
+    answers: ClassVar[list[tuple[int, dict[str, str], bytes]]] = []
+    seen: ClassVar[list[tuple[str, str, str]]] = []
+
+    def _play(self) -> None:
+        length = int(self.headers.get("content-length") or 0)
+        self.rfile.read(length)
+        self.seen.append((self.command, self.path, self.headers.get("authorization", "")))
+        status, headers, body = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if status == 0:
+            self.connection.close()
+            return
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = do_DELETE = _play  # noqa: N815  the library's names
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def scripted(*answers: tuple[int, dict[str, str], bytes]) -> Iterator[Client]:
+    """A server that follows a script, and a client whose pauses take no time."""
+    Script.answers, Script.seen = list(answers), []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Script)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_address[1]}/v2/"
+    endpoint = Endpoint(cloud=Cloud.LOCAL, url=url, token=Secret("the-token"))
+    try:
+        yield Client(endpoint, timeouts=Timeouts(request=2), clock=Clock(sleep=lambda _seconds: None))
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _error(status: int, message: str = "said so") -> tuple[int, dict[str, str], bytes]:
+    return status, {}, f'{{"id": "an_id", "message": "{message}", "request_id": "r-1"}}'.encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, Unprocessable),
+        (401, Unauthorized),
+        (403, Unauthorized),
+        (404, NotFound),
+        (409, Conflict),
+        (412, Conflict),
+        (422, Unprocessable),
+        (429, RateLimited),
+        (500, ServerFault),
+        (502, ServerFault),
+        (503, ServerFault),
+        (504, ServerFault),
+    ],
+)
+def test_every_status_becomes_one_error_with_all_that_was_said(status: int, kind: type[ApiRefused]) -> None:
+    """Status, id and request id are not lost, on reads and on writes."""
+    with scripted(_error(status)) as client:
+        for call in (client.account, lambda: client.create_droplet(REQUEST), lambda: client.delete_droplet(7)):
+            with pytest.raises(kind) as caught:
+                call()
+            assert (status, "r-1") == (caught.value.status, caught.value.request_id)
+
+
+def test_a_422_that_passes_is_told_from_one_that_does_not() -> None:
+    """DigitalOcean's words are all there is to tell them apart."""
+    with scripted(_error(422, "Droplet already has a pending event.")) as client, pytest.raises(Conflict):
+        client.delete_droplet(7)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (200, {}, b"<html>maintenance</html>"),
+        (200, {}, b""),
+        (202, {}, b'{"droplet": '),
+        (200, {}, b"[]"),
+        (200, {}, b'{"other": 1}'),
+        (500, {}, b"<html>502</html>"),
+        (503, {}, b'{"message": "no id"}'),
+        (404, {}, b""),
+        (0, {}, b""),
+        (200, {"content-type": "application/json"}, b"\xff\xfe"),
+    ],
+)
+def test_no_error_of_a_library_escapes(answer: tuple[int, dict[str, str], bytes]) -> None:
+    """Whatever comes back, the error is one of ours."""
+    with scripted(answer) as client:
+        calls = (
+            client.account,
+            client.ssh_keys,
+            lambda: client.droplets(tag="x"),
+            lambda: client.create_droplet(REQUEST),
+            lambda: client.create_key("k", "ssh-ed25519 x"),
+        )
+        for call in calls:
+            with pytest.raises(CloudError):
+                call()
+
+
+def test_a_create_is_never_repeated() -> None:
+    """One POST, whatever the answer."""
+    for answer in (_error(503), _error(429), (0, {}, b"")):
+        with scripted(answer) as client:
+            with pytest.raises(CloudError):
+                client.create_droplet(REQUEST)
+            assert ["POST"] == [method for method, _, _ in Script.seen]
+
+
+def test_reads_are_repeated_and_obey_retry_after() -> None:
+    """A 429 and a 503 on the way do no harm."""
+    good = (200, {}, b'{"account": {"email": "a@example.org", "status": "active", "droplet_limit": 3}}')
+    with scripted((429, {"retry-after": "2"}, b'{"id": "x", "message": "slow"}'), _error(503), good) as client:
+        assert 3 == client.account().droplet_limit
+        assert 3 == len(Script.seen)
+
+
+def test_redirects_are_not_followed_and_carry_no_token() -> None:
+    """The token goes to one host only."""
+    with scripted((302, {"location": "http://127.0.0.2:1/"}, b"")) as client:
+        with pytest.raises(Unreachable, match="redirect"):
+            client.create_droplet(REQUEST)
+        assert ["Bearer the-token"] == [token for _, _, token in Script.seen]
+
+
+def test_a_listing_that_is_not_complete_is_an_error() -> None:
+    """A short list must never look like the whole."""
+    with scripted((200, {}, b'{"droplets": [], "meta": {"total": 3}}')) as client, pytest.raises(BadAnswer):
+        client.droplets()
+
+
+def test_nobody_there_is_unreachable() -> None:
+    """A refused connection says so."""
+    endpoint = Endpoint(cloud=Cloud.LOCAL, url="http://127.0.0.1:1/v2/", token=Secret("t"))
+    client = Client(endpoint, timeouts=Timeouts(request=2), clock=Clock(sleep=lambda _seconds: None))
+    with pytest.raises(Unreachable, match="cannot be reached"):
+        client.account()
+
+
+def test_the_token_shows_nowhere(client: Client) -> None:
+    """Not in the repr of what holds it."""
+    assert "cloudship_local_test" not in repr(vars(client))

@@ -1,0 +1,210 @@
+"""Which app is it: found out, explained, refused in doubt. Shapes of apps as people and hosting companies publish them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from droplet.app import App, AppError, detect
+from droplet.settings import SettingsError, load
+
+FLASK = "from flask import Flask\napp = Flask(__name__)\n"
+FACTORY = "from flask import Flask\ndef create_app(config=None):\n    app = Flask(__name__)\n    return app\n"
+FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
+MANAGE = 'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")\n'
+
+
+def app_of(folder: Path, files: dict[str, str]) -> App:
+    """Write files and look at them."""
+    for name, text in files.items():
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+    return detect(folder, load(folder))
+
+
+@pytest.mark.parametrize(
+    ("files", "kind", "target"),
+    [
+        ({"app.py": FLASK}, "flask", "app:app"),
+        ({"main.py": FLASK}, "flask", "main:app"),
+        ({"application.py": FLASK.replace("app =", "application =")}, "flask", "application:application"),
+        ({"wsgi.py": "from hello import app\n", "hello.py": FLASK}, "flask", "wsgi:app"),
+        (
+            {"wsgi.py": "from shop import create_app\napp = create_app()\n", "shop/__init__.py": FACTORY},
+            "flask",
+            "wsgi:app",
+        ),
+        ({"shop/__init__.py": FACTORY}, "flask", "shop:create_app()"),
+        (
+            {"src/shop/__init__.py": "from .factory import create_app\n", "src/shop/factory.py": FACTORY},
+            "flask",
+            "shop:create_app()",
+        ),
+        ({"web/__init__.py": "from .core import *\n", "web/core.py": FLASK}, "flask", "web:app"),
+        ({"microblog.py": "from app import app\n", "app/__init__.py": FLASK}, "flask", "app:app"),
+        ({"hello.py": FLASK}, "flask", "hello:app"),
+        ({"main.py": FASTAPI}, "asgi", "main:app"),
+        ({"app/main.py": FASTAPI, "app/__init__.py": ""}, "asgi", "app.main:app"),
+        ({"app/main.py": FASTAPI}, "asgi", "app.main:app"),
+        ({"main.py": "from starlette.applications import Starlette\napp = Starlette()\n"}, "asgi", "main:app"),
+        ({"wsgi.py": "def application(environ, start_response):\n    return []\n"}, "wsgi", "wsgi:application"),
+        ({"asgi.py": "async def app(scope, receive, send): ...\n"}, "asgi", "asgi:app"),
+        ({"app.py": "import bottle\napp = bottle.default_app()\n"}, "wsgi", "app:app"),
+        ({"app.py": "import dash\napp = dash.Dash(__name__)\nserver = app.server\n"}, "wsgi", "app:app"),
+        (
+            {"app.py": "try:\n    from flask import Flask\nfinally:\n    pass\nif True:\n    app = Flask(__name__)\n"},
+            "flask",
+            "app:app",
+        ),
+        ({"Procfile": "release: x\nweb: gunicorn a:b\nworker: y\n", "a.py": FLASK}, "procfile", None),
+        (
+            {"manage.py": MANAGE, "mysite/settings.py": 'WSGI_APPLICATION = "mysite.wsgi.application"\n'},
+            "django",
+            "mysite.wsgi:application",
+        ),
+        (
+            {"manage.py": MANAGE, "mysite/settings.py": 'ASGI_APPLICATION = "mysite.asgi.application"\n'},
+            "django",
+            "mysite.asgi:application",
+        ),
+        ({"index.html": "<p>"}, "static", None),
+        ({"public/index.html": "<p>"}, "static", None),
+    ],
+)
+def test_apps_are_recognised(tmp_path: Path, files: dict[str, str], kind: str, target: str | None) -> None:
+    """The kind, and what a server runs."""
+    found = app_of(tmp_path, files)
+    assert (kind, target) == (found.kind, found.target)
+    assert "\n" not in found.why
+
+
+def test_the_reason_names_the_files(tmp_path: Path) -> None:
+    """One line that says what was seen where, and what is added."""
+    found = app_of(tmp_path, {"app.py": FLASK, "requirements.txt": "flask>=3\n"})
+    assert "Flask: app.py defines app, requirements.txt names flask; adding gunicorn" == found.why
+
+
+def test_a_framework_that_no_file_names_is_installed(tmp_path: Path) -> None:
+    """Without any requirements, what was recognised is added, and said."""
+    found = app_of(tmp_path, {"main.py": FASTAPI})
+    assert {"fastapi", "gunicorn", "uvicorn", "uvicorn-worker"} == set(found.extras)
+    assert "adding" in found.why
+
+
+def test_gunicorn_is_not_added_to_a_procfile_that_does_not_use_it(tmp_path: Path) -> None:
+    """What a web: line runs is its own affair."""
+    assert () == app_of(tmp_path, {"Procfile": "web: uvicorn main:app --port $PORT\n"}).extras
+    assert ("gunicorn",) == app_of(tmp_path, {"Procfile": "web: A=1 gunicorn main:app\n"}).extras
+
+
+def test_two_apps_are_refused_with_the_line_to_write(tmp_path: Path) -> None:
+    """In doubt nothing is guessed."""
+    with pytest.raises(AppError) as caught:
+        app_of(tmp_path, {"shop/__init__.py": FLASK, "blog/__init__.py": FLASK})
+    assert {'app = "blog:app"  # Flask in blog/__init__.py', 'app = "shop:app"  # Flask in shop/__init__.py'} == set(
+        caught.value.candidates
+    )
+
+
+def test_the_configuration_settles_it(tmp_path: Path) -> None:
+    """`app` wins over everything that is seen."""
+    files = {"shop/__init__.py": FLASK, "blog/__init__.py": FLASK, "cloudship.toml": 'app = "blog:app"\n'}
+    assert "blog:app" == app_of(tmp_path, files).target
+
+
+def test_nothing_is_refused_with_what_was_looked_for(tmp_path: Path) -> None:
+    """An empty folder is no app."""
+    with pytest.raises(AppError, match=r"Procfile.*manage\.py.*index\.html"):
+        app_of(tmp_path, {"notes.txt": "x"})
+
+
+def test_code_is_never_run(tmp_path: Path) -> None:
+    """Looking at an app has no effect."""
+    app_of(tmp_path, {"app.py": f"open({str(tmp_path / 'ran')!r}, 'w')\n{FLASK}"})
+    assert not (tmp_path / "ran").exists()
+
+
+def test_debug_in_djangos_settings_is_warned_about(tmp_path: Path) -> None:
+    """Visitors would see tracebacks."""
+    found = app_of(tmp_path, {"manage.py": MANAGE, "mysite/settings.py": "DEBUG = True\n"})
+    assert ["DEBUG = True in mysite/settings.py"] == [one.split(":")[0] for one in found.warnings]
+
+
+def test_a_django_project_one_folder_below_is_found(tmp_path: Path) -> None:
+    """`django-admin startproject` leaves it there."""
+    found = app_of(
+        tmp_path, {"mysite/manage.py": MANAGE, "mysite/mysite/settings.py": "", "requirements.txt": "django\n"}
+    )
+    assert ("mysite", "mysite.wsgi:application") == (found.directory, found.target)
+    assert ("requirements.txt",) == found.dependency_files
+
+
+def test_a_static_folder_beside_the_flask_module_is_served_from_disk(tmp_path: Path) -> None:
+    """nginx answers /static/ itself."""
+    assert {"/static/": "shop/static"} == app_of(tmp_path, {"shop/__init__.py": FLASK, "shop/static/a.css": ""}).static
+
+
+def test_requirements_with_their_includes_decide_about_the_environment(tmp_path: Path) -> None:
+    """Every file that is included counts."""
+    found = app_of(
+        tmp_path,
+        {
+            "app.py": FLASK,
+            "requirements.txt": "-r base.txt\n-c limits.txt\n",
+            "base.txt": "Flask==3\n",
+            "limits.txt": "",
+            ".python-version": "3.12\n",
+        },
+    )
+    assert ("requirements.txt", "base.txt", "limits.txt", ".python-version") == found.dependency_files
+    assert ("3.12", ("gunicorn",)) == (found.python, found.extras)
+
+
+@pytest.mark.parametrize(
+    ("files", "mode"),
+    [
+        ({"pyproject.toml": '[project]\nname = "x"\ndependencies = ["flask"]\n'}, "pyproject"),
+        ({"pyproject.toml": '[project]\nname = "x"\ndependencies = ["flask"]\n', "uv.lock": ""}, "uv.lock"),
+        ({"setup.py": "from setuptools import setup\nsetup(install_requires=['flask'])\n"}, "project"),
+        ({}, "none"),
+    ],
+)
+def test_packages_are_installed_from_what_is_there(tmp_path: Path, files: dict[str, str], mode: str) -> None:
+    """requirements.txt, pyproject.toml with or without a lock, setup.py."""
+    assert mode == app_of(tmp_path, {"app.py": FLASK, **files}).requirements.mode
+
+
+@pytest.mark.parametrize("name", ["poetry.lock", "Pipfile", "Pipfile.lock"])
+def test_lock_files_of_other_tools_alone_are_refused_with_the_command(tmp_path: Path, name: str) -> None:
+    """The export command is the next step."""
+    with pytest.raises(AppError) as caught:
+        app_of(tmp_path, {"app.py": FLASK, name: ""})
+    assert "requirements.txt" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('app = "no colon"', "module:callable"),
+        ('shared = ["../x"]', "inside the app"),
+        ('apt = ["-o x"]', "Debian package"),
+        ('health = {path = "x"}', "begins with /"),
+        ("health = {status = 7}", "HTTP status"),
+        ('buidl = "x"', "did you mean 'build'"),
+        ("release = 7", "one line"),
+        ('server = "apache"', "one of"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_by_key(tmp_path: Path, text: str, message: str) -> None:
+    """Values are validated by field before they reach a shell or a path."""
+    (tmp_path / "cloudship.toml").write_text(text)
+    with pytest.raises(SettingsError, match=message):
+        load(tmp_path)
+
+
+def test_settings_from_outside_win(tmp_path: Path) -> None:
+    """--config and flags stand above the tree's own file."""
+    (tmp_path / "cloudship.toml").write_text('release = "a"\nbuild = "b"\n[health]\npath = "/x"\n')
+    found = load(tmp_path, {"release": "c", "health": {"timeout": 5}})
+    assert ("c", "b", "/x", 5) == (found.release, found.build, found.health_path, found.health_timeout)
