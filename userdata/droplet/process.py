@@ -48,7 +48,8 @@ def base_environment(layout: Layout, number: int, app: App, environment: Optiona
     """Give what every process of a release sees besides the app's own values."""
     tree = layout.release(number) / "tree"
     root = tree / app.directory
-    paths = [str(layout.release(number) / "site"), str(root), str(tree / "src")]
+    # The tree comes first: its code runs, what was installed of it only brings its metadata.
+    paths = [str(root), str(tree / "src"), str(layout.release(number) / "site")]
     found = {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": str(layout.home / "home"),

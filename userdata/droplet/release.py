@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Dict, Iterator, Optional, Tuple
 
-from droplet import bootstrap, command, djangoapp, environment, probe, process, static, unit
+from droplet import bootstrap, command, djangoapp, environment, probe, process, requirements, static, unit
 from droplet.app import STATIC, App, AppError, detect
 from droplet.journal import Journal, StageError, as_text
 from droplet.layout import ENVIRONMENT, USER, Config, Layout, replace_text
@@ -172,7 +172,7 @@ def _dependencies(release: Release, journal: Journal) -> Optional[Path]:
     with journal.stage("dependencies", release.app.requirements.source) as say:
         place = environment.make(environment.Wanted.of(release.app), tree, release.layout, say)
         (release.folder / "environment").write_text(place.name, encoding="utf-8")
-        if (tree / "src").is_dir() and (tree / "pyproject.toml").is_file():
+        if requirements.builds(tree) and release.app.requirements.mode != "project":
             site = release.folder / "site"
             site.mkdir()
             shutil.chown(str(site), USER, USER)

@@ -70,6 +70,12 @@ def find(tree: Path) -> Requirements:
     return Requirements("none", (), frozenset(), python)
 
 
+def builds(tree: Path) -> bool:
+    """Whether a tree says how it is built as a package, so that its own metadata can be had."""
+    path = tree / "pyproject.toml"
+    return path.is_file() and "build-system" in read_toml(path)
+
+
 def _project(tree: Path) -> Dict[str, Any]:
     path = tree / "pyproject.toml"
     return dict(read_toml(path).get("project", {})) if path.is_file() else {}

@@ -1,0 +1,71 @@
+"""Real machines: a local cloud of the session's own, and apps that nobody here wrote."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cloudship
+from cloudship.local import control, setup
+from cloudship.local.machines.registry import driver
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark everything here."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.booted)
+
+
+@pytest.fixture(scope="session")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A local cloud that boots machines; gone at the end. Skipped where machines cannot boot, never in CI."""
+    directory = tmp_path_factory.mktemp("machines")
+    reason = driver("nspawn", directory).unavailable()
+    lacking = reason or "; ".join(step.title for step in setup.missing())
+    if lacking:
+        assert os.environ.get("CI") != "true", lacking
+        pytest.skip(f"machines cannot boot here: {lacking}")
+    control.start(directory)
+    yield directory
+    control.reset(directory)
+
+
+@pytest.fixture
+def here(machines: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let the library find that local cloud."""
+    monkeypatch.setenv("CLOUDSHIP_LOCAL_DIR", str(machines))
+    return machines
+
+
+@pytest.fixture
+def launch(here: Path) -> Iterator[Callable[..., Any]]:
+    """Launch ships that are taken down after the test."""
+    names: list[str] = []
+
+    def up(source: Path | str, *, name: str, **asked: Any) -> Any:
+        names.append(name)
+        return cloudship.up(source, name=name, cloud="local", **asked)
+
+    yield up
+    for name in names:
+        cloudship.down(name, cloud="local")
+
+
+@pytest.fixture(scope="session")
+def sdists(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Source distributions of Flask and httpbin, as they are published."""
+    place = tmp_path_factory.mktemp("sdists")
+    words = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d", str(place)]
+    subprocess.run([*words, "flask", "httpbin"], check=True, capture_output=True, timeout=180)
+    for archive in place.glob("*.tar.gz"):
+        shutil.unpack_archive(archive, place, filter="data")
+        archive.unlink()
+    return place
