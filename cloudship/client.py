@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 import urllib.request
 from collections.abc import Callable, Mapping
-from datetime import datetime
-from ipaddress import IPv4Address
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -19,6 +17,7 @@ import digitalocean
 import requests
 from digitalocean.baseapi import BaseAPI, DataReadError, JSONReadError, NotFoundError, TokenError
 
+from cloudship import answers
 from cloudship.errors import (
     ApiRefused,
     BadAnswer,
@@ -37,7 +36,6 @@ from cloudship.models import (
     Cloud,
     Droplet,
     DropletRequest,
-    DropletStatus,
     Endpoint,
     Image,
     Key,
@@ -99,34 +97,36 @@ class Client:
     def account(self) -> Account:
         """Read the account's standing."""
         told = self._get("account/")
-        return _read(lambda: Account(**{name: told["account"][name] for name in ("email", "status", "droplet_limit")}))
+        return answers.read(
+            lambda: Account(**{name: told["account"][name] for name in ("email", "status", "droplet_limit")})
+        )
 
     def image(self, slug: str) -> Image:
         """Read one image by slug or id."""
         told = self._get(f"images/{quote(slug, safe='')}")
-        return _read(lambda: _image(told["image"]))
+        return answers.read(lambda: answers.image(told["image"]))
 
     def images(self) -> tuple[Image, ...]:
         """List the distributions' images."""
-        return tuple(_image(one) for one in self._all("images/", "images", {"type": "distribution"}))
+        return tuple(answers.image(one) for one in self._all("images/", "images", {"type": "distribution"}))
 
     def sizes(self) -> tuple[Size, ...]:
         """List the sizes with their prices."""
-        return tuple(_size(one) for one in self._all("sizes/", "sizes"))
+        return tuple(answers.size(one) for one in self._all("sizes/", "sizes"))
 
     def regions(self) -> tuple[Region, ...]:
         """List the regions."""
-        return tuple(_region(one) for one in self._all("regions/", "regions"))
+        return tuple(answers.region(one) for one in self._all("regions/", "regions"))
 
     def ssh_keys(self) -> tuple[Key, ...]:
         """List the account's SSH keys."""
-        return tuple(_key(one) for one in self._all("account/keys/", "ssh_keys"))
+        return tuple(answers.key(one) for one in self._all("account/keys/", "ssh_keys"))
 
     def create_key(self, name: str, public_key: str) -> Key:
         """Add an SSH key; never repeated."""
         key = self._object(digitalocean.SSHKey, name=name, public_key=public_key)
         self._call(key.create)
-        return _read(lambda: Key(id=key.id, name=name, fingerprint=key.fingerprint or "", public_key=public_key))
+        return answers.read(lambda: Key(id=key.id, name=name, fingerprint=key.fingerprint or "", public_key=public_key))
 
     def delete_key(self, key_id: int) -> None:
         """Remove an SSH key."""
@@ -164,12 +164,12 @@ class Client:
             NotFound: there is none, or none yet.
         """
         told = self._get(f"droplets/{droplet_id}")
-        return _read(lambda: _droplet(told["droplet"]))
+        return answers.read(lambda: answers.droplet(told["droplet"]))
 
     def droplets(self, *, tag: str | None = None, name: str | None = None) -> tuple[Droplet, ...]:
         """List the droplets, by tag or by exact name; complete or an error, never a part."""
         asked = {"tag_name": tag} if tag is not None else {"name": name} if name is not None else {}
-        return tuple(_droplet(one) for one in self._all("droplets/", "droplets", asked))
+        return tuple(answers.droplet(one) for one in self._all("droplets/", "droplets", asked))
 
     def delete_droplet(self, droplet_id: int) -> None:
         """Ask for a droplet's end."""
@@ -340,70 +340,3 @@ def _error_body(answer: requests.Response) -> dict[str, Any]:
 def _seconds(answer: requests.Response) -> float | None:
     text = answer.headers.get("retry-after", "")
     return float(text) if text.isdigit() else None
-
-
-def _read(make: Callable[[], T]) -> T:
-    try:
-        return make()
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadAnswer(f"The cloud's API answered something else than it documents: {type(error).__name__}") from error
-
-
-def _droplet(told: Mapping[str, Any]) -> Droplet:
-    def make() -> Droplet:
-        image = told["image"] or {}
-        public = [one for one in told["networks"]["v4"] if one["type"] == "public"]
-        shown = f"{image.get('distribution', '')} {image.get('name', '')}".strip()
-        return Droplet(
-            id=told["id"],
-            name=told["name"],
-            status=DropletStatus(told["status"]),
-            ip_address=IPv4Address(public[0]["ip_address"]) if public else None,
-            image=image.get("slug") or shown,
-            image_name=shown,
-            size=told["size_slug"],
-            region=told["region"]["slug"],
-            price_hourly=told["size"]["price_hourly"],
-            tags=frozenset(told["tags"] or ()),
-            created_at=datetime.fromisoformat(told["created_at"].replace("Z", "+00:00")),
-        )
-
-    return _read(make)
-
-
-def _key(told: Mapping[str, Any]) -> Key:
-    return _read(lambda: Key(**{name: told[name] for name in ("id", "name", "fingerprint", "public_key")}))
-
-
-def _image(told: Mapping[str, Any]) -> Image:
-    return _read(
-        lambda: Image(
-            id=told["id"],
-            slug=told["slug"],
-            name=told["name"],
-            distribution=told["distribution"],
-            regions=frozenset(told["regions"]),
-        )
-    )
-
-
-def _size(told: Mapping[str, Any]) -> Size:
-    return _read(
-        lambda: Size(
-            slug=told["slug"],
-            memory_mib=told["memory"],
-            vcpus=told["vcpus"],
-            disk_gib=told["disk"],
-            price_hourly=told["price_hourly"],
-            available=told["available"],
-            regions=frozenset(told["regions"]),
-        )
-    )
-
-
-def _region(told: Mapping[str, Any]) -> Region:
-    return _read(
-        lambda: Region(
-            slug=told["slug"], name=told["name"], available=told["available"], sizes=frozenset(told["sizes"])
-        )
-    )

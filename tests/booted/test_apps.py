@@ -37,7 +37,7 @@ def test_flask_with_every_byte_of_its_values(launch: Launch, root: Path) -> None
         assert "GET /static" not in ship.logs()
         assert "cloudship" in ship.logs(lines=50)
         phases = [time.name for time in ship.timeline]
-        assert "plan key create active ssh host_key boot push release answer".split() == phases
+        assert ["plan", "key", "create", "active", "ssh", "host_key", "boot", "push", "release", "answer"] == phases
         assert ship.url in ship._repr_html_()
 
 

@@ -1,10 +1,11 @@
-"""Which app is it: found out, explained, refused in doubt. Shapes of apps as people and hosting companies publish them."""
+"""Which app is it: found out, explained, refused in doubt; shapes of apps as people publish them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+
 from droplet.app import App, AppError, detect
 from droplet.settings import SettingsError, load
 

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from droplet import environment, hook, journal, process, python_version, release, static, unit
 from droplet.app import App
 from droplet.layout import Layout, replace_text
@@ -151,7 +152,10 @@ def test_every_byte_of_a_value_arrives_in_the_process(tmp_path: Path) -> None:
     app = App("procfile", "", "shell", processes={"web": "x"})
     base = process.base_environment(layout, 1, app, None)
     process.Process((sys.executable, "-c", script), str(tmp_path), base, port=1).save(folder)
-    code = f"from droplet import process; from droplet.layout import Layout; from pathlib import Path; process.launch(Layout('web', Path({str(tmp_path)!r})), 1)"
+    code = (
+        "from pathlib import Path; from droplet import process; from droplet.layout import Layout\n"
+        f"process.launch(Layout('web', Path({str(tmp_path)!r})), 1)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -203,7 +207,7 @@ def test_files_are_replaced_whole_with_their_mode(tmp_path: Path) -> None:
 )
 def test_the_systems_python_is_used_when_it_will_do(
     version: tuple[int, int, int], asked: str | None, will_do: bool
-) -> None:  # noqa: FBT001
+) -> None:
     """Versions and ranges as pyproject.toml and .python-version write them."""
     assert will_do == python_version.satisfies(version, asked)
 
@@ -269,7 +273,8 @@ def test_the_program_runs_on_every_python_from_3_8(python: str, tmp_path: Path) 
     (tmp_path / "app.py").write_text("from flask import Flask\napp = Flask(__name__)\n")
     names = [path.stem for path in Path(process.__file__).parent.glob("*.py") if path.stem != "__main__"]
     code = (
-        f"import importlib; [importlib.import_module('droplet.' + name) for name in {names!r}]; import droplet.__main__\n"
+        f"import importlib; [importlib.import_module('droplet.' + name) for name in {names!r}]\n"
+        "import droplet.__main__\n"
         "from pathlib import Path; from droplet.app import detect; from droplet.settings import Settings\n"
         f"print(detect(Path({str(tmp_path)!r}), Settings()).target)"
     )

@@ -1,4 +1,4 @@
-"""The API of the local cloud: DigitalOcean's answers, statuses, words and limits; each answer is checked against its document."""
+"""The API of the local cloud: DigitalOcean's answers, each checked against its own document."""
 
 from __future__ import annotations
 

@@ -74,7 +74,8 @@ def test_the_program_is_packed_whole_and_the_same_each_time() -> None:
     """Equal files give equal bytes."""
     packed = _file(_parsed(PUSHED), "/opt/cloudship/droplet.tar.xz")
     assert packed == _file(_parsed(CLONED), "/opt/cloudship/droplet.tar.xz")
-    names = tarfile.open(fileobj=BytesIO(lzma.decompress(base64.b64decode(packed)))).getnames()
+    with tarfile.open(fileobj=BytesIO(lzma.decompress(base64.b64decode(packed)))) as archive:
+        names = archive.getnames()
     expected = sorted(f"droplet/{path.name}" for path in (render.userdata_folder() / "droplet").glob("*.py"))
     assert expected == sorted(names)
 

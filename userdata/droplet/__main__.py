@@ -79,7 +79,7 @@ def _prepare(words: List[str]) -> int:
     with tempfile.TemporaryDirectory(dir=str(where.home)) as folder:
         with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as archive:
             archive.extractall(folder)  # noqa: S202  it comes from whoever owns this droplet
-        os.chmod(folder, 0o755)
+        os.chmod(folder, 0o755)  # noqa: S103  the app's user reads in it
         wanted = environment.Wanted.read(json.loads(Path(folder, "wanted.json").read_text(encoding="utf-8")))
         shutil.chown(folder, layout.USER, layout.USER)
         try:
@@ -143,6 +143,7 @@ def _run(words: List[str]) -> int:
         env = dict(os.environ)
     whole = [*([] if root else command.as_user(layout.USER)), *rest]
     os.execvpe(whole[0], whole, {**env, "TERM": os.environ.get("TERM", "dumb")})
+    return 1
 
 
 def _logs(words: List[str]) -> int:

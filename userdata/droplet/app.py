@@ -47,7 +47,7 @@ class App:
     directory: str = "."  # where it runs, relative to the tree
     asgi: bool = False
     processes: Dict[str, str] = field(default_factory=dict)  # the Procfile's lines
-    requirements: Requirements = Requirements("none", (), frozenset())
+    requirements: Requirements = requirements.NOTHING
     extras: Tuple[str, ...] = ()  # packages that the app forgot to name
     python: Optional[str] = None
     static: Dict[str, str] = field(default_factory=dict)  # URL prefix: folder, relative to the tree

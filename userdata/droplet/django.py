@@ -35,7 +35,7 @@ def find(tree: Path) -> Optional[Project]:
 
 def _project(tree: Path, root: Path, settings: str) -> Project:
     values = _settings_values(root, settings)
-    package = settings.split(".")[0]
+    package = settings.split(".", maxsplit=1)[0]
     wsgi, asgi = values.get("WSGI_APPLICATION"), values.get("ASGI_APPLICATION")
     if asgi and not wsgi:
         target, is_asgi = _colon(str(asgi)), True

@@ -42,6 +42,9 @@ class Requirements:
         return self.files[0] if self.files else "no requirements file"
 
 
+NOTHING = Requirements("none", (), frozenset())
+
+
 def find(tree: Path) -> Requirements:
     """
     Find what a tree's packages are installed from: requirements.txt, pyproject.toml (with uv.lock), setup.py.

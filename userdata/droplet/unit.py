@@ -11,7 +11,8 @@ from droplet import command
 
 GUILTY = 8
 _NOISE = re.compile(
-    r"\[INFO\]|^\s*[\^~]+\s*$|\"[A-Z]+ /\S* HTTP/1\.[01]\" \d{3} |During handling of the above|Worker exiting|Shutting down: Master|Reason: Worker failed to boot|Worker \(pid:\d+\) exited"
+    r"\[INFO\]|^\s*[\^~]+\s*$|\"[A-Z]+ /\S* HTTP/1\.[01]\" \d{3} |During handling of the above"
+    r"|Worker exiting|Shutting down: Master|Reason: Worker failed to boot|Worker \(pid:\d+\) exited"
     r"|Main process exited|Failed with result|Scheduled restart|^Started |^Stopped |^Stopping |Consumed .* CPU"
 )
 

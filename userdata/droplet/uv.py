@@ -16,7 +16,6 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from pathlib import Path
 from typing import Callable, Dict, List, Optional
 from urllib.parse import urljoin
 

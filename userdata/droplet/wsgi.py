@@ -38,6 +38,7 @@ _SKIPPED = {
     "examples",
     "scripts",
 }
+_NAMESPACES = ("app", "backend", "api")
 _DEPTH = 6  # re-exports followed
 _WSGI_ARGUMENTS = 2
 _ASGI_ARGUMENTS = 3
@@ -96,35 +97,42 @@ def named(tree: Path, target: str) -> Candidate:
                 name.endswith("()"),
                 found.static_folder,
             )
-    return Candidate(target, module.replace(".", "/") + ".py", "WSGI", None, False, name.endswith("()"), None)
+    return Candidate(
+        target,
+        module.replace(".", "/") + ".py",
+        "WSGI",
+        None,
+        asgi=False,
+        factory=name.endswith("()"),
+        static_folder=None,
+    )
 
 
 def _modules(tree: Path) -> Iterator[Tuple[Path, str, Path]]:
     """Walk the modules that may hold the app: the usual names first, then packages, also below src."""
     for root in (tree, tree / "src"):
-        for name in MODULES:
-            if (root / f"{name}.py").is_file():
-                yield root, name, root / f"{name}.py"
-        for package in sorted(root.glob("*/__init__.py")):
-            name = package.parent.name
-            if name in _SKIPPED or name.startswith((".", "_")):
-                continue
-            yield root, name, package
-            for module in MODULES:
-                if (package.parent / f"{module}.py").is_file():
-                    yield root, f"{name}.{module}", package.parent / f"{module}.py"
-        for folder in ("app", "backend", "api"):  # a folder without __init__ is a namespace package
-            if not (root / folder / "__init__.py").is_file():
-                for module in MODULES:
-                    if (root / folder / f"{module}.py").is_file():
-                        yield root, f"{folder}.{module}", root / folder / f"{module}.py"
-    seen = {f"{name}.py" for name in MODULES}
-    rest = [
-        path for path in sorted(tree.glob("*.py")) if path.name not in seen | {"setup.py", "conftest.py", "manage.py"}
-    ]
-    for path in rest:
-        if path.stem.isidentifier():
+        yield from _named(root, "", root)
+        for folder in _folders(root):
+            if (folder / "__init__.py").is_file():
+                yield root, folder.name, folder / "__init__.py"
+            yield from _named(root, f"{folder.name}.", folder)
+    usual = {f"{name}.py" for name in MODULES} | {"setup.py", "conftest.py", "manage.py"}
+    for path in sorted(tree.glob("*.py")):
+        if path.name not in usual and path.stem.isidentifier():
             yield tree, path.stem, path
+
+
+def _folders(root: Path) -> List[Path]:
+    """List the packages below a root, and folders that are packages without saying so."""
+    packages = [path.parent for path in sorted(root.glob("*/__init__.py"))]
+    usable = [path for path in packages if path.name not in _SKIPPED and not path.name.startswith((".", "_"))]
+    return usable + [root / name for name in _NAMESPACES if root / name not in packages]
+
+
+def _named(root: Path, prefix: str, folder: Path) -> Iterator[Tuple[Path, str, Path]]:
+    for name in MODULES:
+        if (folder / f"{name}.py").is_file():
+            yield root, prefix + name, folder / f"{name}.py"
 
 
 def _candidate(tree: Path, root: Path, module: str, file: Path, name: str) -> Optional[Candidate]:
@@ -164,8 +172,7 @@ def _resolve(root: Path, module: str, file: Path, name: str, depth: int) -> Opti
 def _of_import(root: Path, source: Tuple[str, str], depth: int) -> Optional[_Origin]:
     module, name = source
     file = syntax.module_file(root, module)
-    found = _resolve(root, module, file, name, depth - 1) if file else None
-    return found
+    return _resolve(root, module, file, name, depth - 1) if file else None
 
 
 def _of_value(root: Path, module: str, file: Path, tree: ast.Module, value: ast.expr, depth: int) -> Optional[_Origin]:
