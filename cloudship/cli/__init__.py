@@ -10,12 +10,9 @@ import signal
 import sys
 from types import FrameType
 
-TERMINATED = 143
-INTERRUPTED = 130
 
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: it cleans up the same way as Ctrl-C and ends with its own status."""
+class Terminated(BaseException):
+    """SIGTERM: it cleans up as Ctrl-C does; no KeyboardInterrupt, which typer would turn into its own Abort."""
 
 
 def main() -> None:

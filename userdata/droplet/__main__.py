@@ -138,6 +138,7 @@ def _run(words: List[str]) -> int:
     if started is not None:
         os.chdir(started.directory)
         env = process.whole_environment(folder, started)
+        env["PATH"] += ":/usr/sbin:/sbin" if root else ""
     else:
         os.chdir(str(folder / "tree"))
         env = dict(os.environ)

@@ -150,7 +150,12 @@ def _cloned(config: Config, say: Callable[[str], None]) -> None:
         "HOME": "/root",
     }
     ref = config.git_ref or "HEAD"
-    command.run([*git, "fetch", "-q", "--depth", "1", "--", str(config.git_url), ref], say=say, env=allowed, limit=600)
+    fetch = [*git, "fetch", "-q"]
+    wanted = ["--", str(config.git_url), ref]
+    try:
+        command.run([*fetch, "--depth", "1", *wanted], say=say, env=allowed, limit=600)
+    except StageError:  # a plain web server knows whole histories only
+        command.run([*fetch, *wanted], say=say, env=allowed, limit=600)
     commit = command.output([*git, "rev-parse", "FETCH_HEAD^{commit}"]).strip()
     release.run(config, commit, say)
     command.run([*git, "update-ref", hook.BRANCH, commit])

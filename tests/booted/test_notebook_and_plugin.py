@@ -1,0 +1,44 @@
+"""The notebook and the fixtures, as their users run them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from cloudship import fleet
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.mark.filterwarnings("ignore")  # the notebook's own machinery warns of its own past
+def test_the_notebook_runs_from_top_to_bottom(here: Path, root: Path) -> None:
+    """Up, a page, a command, the log, and gone; the ship shows itself as a table."""
+    notebook = nbformat.read(root / "examples/quickstart.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=180, resources={"metadata": {"path": str(root / "examples")}}).execute()
+    shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert any("<caption><b>quickstart</b>" in output.get("data", {}).get("text/html", "") for output in shown)
+    assert [] == [ship.name for ship in fleet.ships(cloud="local") if ship.name == "quickstart"]
+
+
+def test_the_fixture_launches_and_takes_down(here: Path, root: Path, pytester: pytest.Pytester) -> None:
+    """Also what a test that fails, or a launch that fails, leaves behind."""
+    pytester.makepyfile(
+        f"""
+        import urllib.request, pytest
+
+        def test_answers(ship_factory):
+            ship = ship_factory({str(root / "examples/static-site")!r})
+            assert 200 == urllib.request.urlopen(ship.url).status
+            raise RuntimeError("the test itself fails")
+
+        def test_nothing_is_left(local_cloud):
+            from cloudship.local import control
+            assert 0 == control.status(local_cloud.directory).droplets
+        """
+    )
+    done = pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider")
+    done.assert_outcomes(passed=1, failed=1)
+    done.stdout.fnmatch_lines(["*RuntimeError: the test itself fails*"])
