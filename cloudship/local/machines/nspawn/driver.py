@@ -166,6 +166,7 @@ class NspawnDriver(Driver):
                 words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
             )
         (folder / "supervisor.pid").write_text(f"{child.pid} {_started(child.pid)}", encoding="utf-8")
+        child.returncode = 0  # it outlives us on purpose: no warning when we forget it
 
     def _ask(self, droplet_id: int) -> None:
         """Ask init to power off; SIGRTMIN+4 is systemd's word for it."""
