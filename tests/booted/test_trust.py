@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import requests
 
@@ -104,8 +106,10 @@ def test_ten_times_up_and_down_leave_everything_as_it_was(here: Path, root: Path
     for _ in range(10):
         words = [sys.executable, "-m", "cloudship"]
         source = str(root / "examples/static-site")
-        up = subprocess.run([*words, "up", source, "--cloud", "local"], capture_output=True, text=True, check=True)
-        assert 200 == requests.get(up.stdout.strip(), timeout=10).status_code
+        done = subprocess.run([*words, "up", source, "--cloud", "local", "--json"], capture_output=True, check=True)
+        told = json.loads(done.stdout)
+        jsonschema.validate(told, json.loads((root / "docs/schemas/up.json").read_text()))
+        assert 200 == requests.get(told["url"], timeout=10).status_code
         subprocess.run([*words, "down", "static-site", "--cloud", "local"], capture_output=True, check=True)
     assert before == _everything(here)
 

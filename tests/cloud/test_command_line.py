@@ -1,0 +1,112 @@
+"""The command line as people type it, against a local cloud without machines: bad input costs nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run cloudship with nothing but that local cloud within reach."""
+
+    def command(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, "DIGITALOCEAN_END_POINT": f"{cloud.url}/v2/", "DIGITALOCEAN_TOKEN": cloud.token, **environ}
+        return subprocess.run(
+            [sys.executable, "-m", "cloudship", *words], capture_output=True, text=True, check=False, env=env
+        )
+
+    return command
+
+
+def test_bad_input_costs_nothing(run: Run, cloud: Any, flask_app: Path, tmp_path: Path) -> None:
+    """One clear message, exit status 2, and not a single droplet, key or tag."""
+    empty, nothing = tmp_path / "empty", tmp_path / "nothing"
+    empty.mkdir()
+    (tmp_path / "noapp").mkdir()
+    (tmp_path / "noapp" / "notes.txt").write_text("x")
+    (tmp_path / "bad.toml").write_text("sise = 'x'\n")
+    (tmp_path / "large.yaml").write_text("#cloud-config\nx: '" + "y" * 70000 + "'\n")
+    cases = {
+        (str(nothing),): "does not exist",
+        (str(empty),): "empty",
+        (str(tmp_path / "noapp"),): "No app was found",
+        (str(flask_app), "--name", "Not OK"): "no name for a ship",
+        (str(flask_app), "--image", "ubuntu-21-04-x64"): "nearest are ubuntu",
+        (str(flask_app), "--size", "s-1vcpu-3gb"): "nearest are s-1vcpu",
+        (str(flask_app), "--region", "nyc9"): "nearest are nyc",
+        (str(flask_app), "--ttl", "soon"): "no duration",
+        (str(flask_app), "--config", str(tmp_path / "bad.toml")): "did you mean 'size'",
+        (str(flask_app), "--env", "NOVALUE"): "NAME=value",
+        (str(flask_app), "--cloud", "digitalocean"): "disagrees",
+        (str(flask_app), "--bogus"): "No such option",
+    }
+    for words, message in cases.items():
+        done = run("up", *words)
+        assert (2, "") == (done.returncode, done.stdout), words
+        assert message in done.stderr, words
+        assert "Traceback" not in done.stderr
+    done = run("up", str(flask_app), CLOUDSHIP_USER_DATA=str(tmp_path / "large.yaml"))
+    assert (2, True) == (done.returncode, "at most 65536" in done.stderr)
+    left = [cloud("GET", f"/v2/{kind}").json()["meta"]["total"] for kind in ("droplets", "account/keys", "tags")]
+    assert [0, 0, 0] == left
+
+
+def test_a_refused_token_is_said_as_what_it_is(run: Run, flask_app: Path) -> None:
+    """Exit status 2, and where to look."""
+    done = run("up", str(flask_app), DIGITALOCEAN_TOKEN="cloudship_local_wrong")
+    assert (2, True) == (done.returncode, "refuses the token" in done.stderr)
+
+
+def test_failures_are_one_json_document_where_that_is_asked(run: Run, root: Path, tmp_path: Path) -> None:
+    """Its schema lies in docs."""
+    done = run("up", str(tmp_path / "nothing"), "--json")
+    told = json.loads(done.stdout)
+    jsonschema.validate(told, json.loads((root / "docs/schemas/error.json").read_text()))
+    assert ("SourceError", "plan", False) == tuple(told["error"][key] for key in ("type", "phase", "retryable"))
+
+
+def test_plan_shows_everything_and_creates_nothing(run: Run, cloud: Any, flask_app: Path) -> None:
+    """The exact requests, with the tags, and without the temporary key."""
+    done = run("plan", str(flask_app), "--json", "--ttl", "2h")
+    told = json.loads(done.stdout)
+    assert ["/v2/account/keys", "/v2/droplets"] == [one["path"] for one in told["requests"]]
+    assert any(tag.startswith("cloudship:expires:") for tag in told["requests"][1]["body"]["tags"])
+    assert "PRIVATE KEY" not in done.stdout
+    assert 0 == cloud("GET", "/v2/droplets").json()["meta"]["total"]
+
+
+def test_render_prints_the_cloned_document(run: Run) -> None:
+    """A git URL in, user-data out, nothing else on standard output; a folder alone is refused."""
+    done = run("render", "--git", "https://example.org/you/app.git@main", "--name", "app")
+    assert (0, True) == (done.returncode, done.stdout.startswith("#cloud-config\n"))
+    assert "ssh_keys" not in done.stdout
+    assert 2 == run("render", ".").returncode
+
+
+def test_lists_and_searches_of_nothing(run: Run, root: Path) -> None:
+    """An empty list; an unknown ship is status 1; taking down what is not there is success and says where it looked."""
+    listed = run("list", "--json")
+    jsonschema.validate(json.loads(listed.stdout), json.loads((root / "docs/schemas/list.json").read_text()))
+    assert (0, []) == (listed.returncode, json.loads(listed.stdout))
+    assert "cloud: local" == listed.stderr.splitlines()[0]
+    assert 1 == run("show", "nobody").returncode
+    assert 255 == run("run", "nobody", "--", "true").returncode
+    down = run("down", "nobody")
+    assert (0, True) == (down.returncode, "searched: local" in down.stderr)
+
+
+def test_the_reference_is_not_stale(root: Path) -> None:
+    """docs/cli.md is what the command line says of itself."""
+    done = subprocess.run([sys.executable, str(root / "docs/make_cli.py"), "--check"], check=False)
+    assert 0 == done.returncode
