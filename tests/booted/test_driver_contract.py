@@ -18,7 +18,7 @@ from cloudship.local.machines.base import MachineSpec, MachineState
 from cloudship.local.machines.nspawn import NspawnDriver
 from cloudship.local.machines.nspawn.cgroup import groups
 
-USER_DATA = "#cloud-config\ndisable_root: false\nssh_genkeytypes: [ed25519]\nruncmd: [[touch, /root/booted]]\n"
+USER_DATA = "#cloud-config\ndisable_root: false\nssh_genkeytypes: [ed25519]\nruncmd: [[touch, /srv/booted]]\n"
 
 
 class Lab:
@@ -97,7 +97,7 @@ def test_a_machine_boots_reboots_and_keeps_its_data(lab: Lab) -> None:
     spec = lab.boot(1)
     assert MachineState.RUNNING is lab.driver.state(1)
     assert "done" in lab.ssh(spec, "cloud-init status --wait")
-    assert "/root/booted" in lab.ssh(spec, "echo kept > /root/kept; sync; ls /root/booted")
+    assert "/srv/booted" in lab.ssh(spec, "echo kept > /srv/kept; sync; ls /srv/booted")
     size = int(lab.ssh(spec, "df -BM --output=size / | tail -1").strip().rstrip("M"))
     assert 1500 < size <= 2048
     began = lab.ssh(spec, "stat -c %Y /proc/1").strip()
@@ -105,15 +105,15 @@ def test_a_machine_boots_reboots_and_keeps_its_data(lab: Lab) -> None:
     deadline = time.monotonic() + 30
     while lab.ssh(spec, "stat -c %Y /proc/1").strip() in {began, ""} and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert "kept" in lab.ssh(spec, "cat /root/kept")
+    assert "kept" in lab.ssh(spec, "cat /srv/kept")
     lab.driver.reboot(spec)
     lab.reached(spec)
-    assert "kept" in lab.ssh(spec, "cat /root/kept")
+    assert "kept" in lab.ssh(spec, "cat /srv/kept")
     lab.driver.power_off(spec)
     assert MachineState.STOPPED is lab.driver.state(1)
     lab.driver.start(spec)
     lab.reached(spec)
-    assert "kept" in lab.ssh(spec, "cat /root/kept")
+    assert "kept" in lab.ssh(spec, "cat /srv/kept")
     lab.ssh(spec, "systemctl poweroff")
     while lab.driver.state(1) is MachineState.RUNNING:
         time.sleep(0.05)

@@ -16,6 +16,8 @@ import requests
 from cloudship import fleet
 from cloudship.errors import HostKeyMismatch
 from cloudship.keys import mint
+from cloudship.local.machines.nspawn.cgroup import groups
+from cloudship.local.machines.nspawn.names import Names
 from cloudship.ship import files_root
 from cloudship.ssh import Shell
 
@@ -115,13 +117,16 @@ def test_ten_times_up_and_down_leave_everything_as_it_was(here: Path, root: Path
 
 
 def _everything(directory: Path) -> tuple[object, ...]:
-    processes = subprocess.run(["ps", "-eo", "comm"], capture_output=True, text=True, check=True).stdout.split("\n")
-    watched = ("systemd-nspawn", "gunicorn", "nginx", "sshd", "cloud-init", "ssh", "git")
+    """List what ships of this local cloud could leave; another one beside it is none of our business."""
+    mark = Names.of(directory).mark
+    processes = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
+    spaces = Path("/run/netns")
     return (
-        sorted(name for name in processes if name in watched),
+        sorted(line for line in processes if str(directory) in line and "cloudship.local.server" not in line),
         [line for line in Path("/proc/mounts").read_text().splitlines() if str(directory) in line],
-        sorted(path.name for path in Path("/sys/class/net").iterdir()),
-        sorted(path.name for path in Path("/run/netns").iterdir()) if Path("/run/netns").is_dir() else [],
+        sorted(path.name for path in Path("/sys/class/net").iterdir() if mark in path.name),
+        sorted(path.name for path in spaces.iterdir() if mark in path.name) if spaces.is_dir() else [],
+        sorted(groups(f"cs-{mark}")),
         sorted(path.name for path in (directory / "machines").iterdir()),
         files_root_of(directory),
     )
