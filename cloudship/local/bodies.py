@@ -7,22 +7,24 @@ Work on one droplet is one after the other, in threads; the account is changed o
 from __future__ import annotations
 
 import logging
+import subprocess
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from cloudship.local.account import Account
 from cloudship.local.account.actions import COMPLETED, ERRORED
 from cloudship.local.account.droplets import ACTIVE, NEW, OFF
 from cloudship.local.errors import Refusal, unprocessable
-from cloudship.local.machines.base import Driver, DriverError, MachineState
+from cloudship.local.machines.base import Driver, DriverError, MachineSpec, MachineState
 
 log = logging.getLogger("cloudship.local")
 
 CREATE_PATIENCE = 0.5  # seconds a POST waits for the machine to run, so that the first GET finds it active
 SHUTDOWN_LIMIT = 10.0  # seconds that a machine gets to go down by itself before its power is taken
 _PARALLEL = 8
+_FAILURES = (DriverError, OSError, subprocess.SubprocessError)  # whatever a host may answer a driver
 
 
 class Bodies:
@@ -36,32 +38,36 @@ class Bodies:
 
     def restore(self) -> None:
         """Make machines and account agree again, after a stop or a crash."""
-        self._account.actions.give_up()
         ids = set(self._account.droplets.ids())
         for stray in self._driver.known() - ids:
             self._driver.destroy(stray)
         futures = [self._threads.submit(self._restored, droplet_id) for droplet_id in sorted(ids)]
         wait(futures)
+        self._account.actions.give_up()
 
     def suspend(self) -> None:
-        """Power everything off and take the network away; what was active will be again."""
+        """Finish what is under way, power everything off and take the network away; what was active will be again."""
+        self._threads.shutdown()  # a machine that is being made now would outlive us
         active = [self._account.droplets.spec(found) for found in self._account.droplets.ids(ACTIVE)]
 
-        def off(spec_index: int) -> None:
-            spec = active[spec_index]
-            if not self._driver.shutdown(spec, limit_seconds=SHUTDOWN_LIMIT):
-                self._driver.power_off(spec)
-
-        wait([self._threads.submit(off, index) for index in range(len(active))])
-        self._threads.shutdown()
+        with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="off") as threads:
+            for spec in active:
+                threads.submit(self._off, spec)
         self._driver.close()
 
-    def create(self, droplet_id: int) -> int:
-        """Begin to make a body, and give the action's id; waits a moment for it to run."""
-        action = self._account.actions.begin("create", droplet_id, self._account.droplets.region(droplet_id))
-        future = self._threads.submit(self._created, droplet_id, action["id"])
-        wait([future], timeout=CREATE_PATIENCE)
-        return int(action["id"])
+    def _off(self, spec: MachineSpec) -> None:
+        try:
+            if not self._driver.shutdown(spec, limit_seconds=SHUTDOWN_LIMIT):
+                self._driver.power_off(spec)
+        except _FAILURES:
+            log.exception("droplet %d could not be powered off", spec.droplet_id)
+
+    def create(self, ids: Sequence[int]) -> list[int]:
+        """Begin to make bodies side by side, and give the actions' ids; waits a moment for all to run."""
+        begun = [self._account.actions.begin("create", one, self._account.droplets.region(one))["id"] for one in ids]
+        futures = [self._threads.submit(self._created, *one) for one in zip(ids, begun, strict=True)]
+        wait(futures, timeout=CREATE_PATIENCE)
+        return begun
 
     def act(self, droplet_id: int, kind: str) -> int:
         """
@@ -73,9 +79,9 @@ class Bodies:
         region = self._account.droplets.region(droplet_id)
         if kind not in self._acts():
             raise unprocessable(f"{kind} is not a valid Droplet action.")
-        if self._account.actions.pending(droplet_id):
+        action = self._account.actions.begin_alone(kind, droplet_id, region)
+        if action is None:
             raise unprocessable("Droplet already has a pending event.")
-        action = self._account.actions.begin(kind, droplet_id, region)
         self._threads.submit(self._acted, droplet_id, kind, action["id"])
         return int(action["id"])
 
@@ -92,11 +98,15 @@ class Bodies:
             self._account.droplets.forget(droplet_id)
 
     def refresh(self, droplet_id: int) -> None:
-        """Notice a machine that was powered off from inside."""
-        if self._account.droplets.status(droplet_id) != ACTIVE or self._account.actions.pending(droplet_id):
-            return
-        if self._driver.state(droplet_id) is not MachineState.RUNNING:
-            self._account.droplets.set_status(droplet_id, OFF)
+        """Notice a machine that was powered off from inside; a droplet that has gone meanwhile is passed over."""
+        if not self._locks[droplet_id].acquire(blocking=False):
+            return  # it is being worked on: whoever does so will say how it is
+        try:
+            settled = droplet_id in self._account.droplets.ids(ACTIVE) and not self._account.actions.pending(droplet_id)
+            if settled and self._driver.state(droplet_id) is not MachineState.RUNNING:
+                self._account.droplets.set_status(droplet_id, OFF)
+        finally:
+            self._locks[droplet_id].release()
 
     def _acts(self) -> dict[str, Callable[[int], None]]:
         return {
@@ -115,11 +125,10 @@ class Bodies:
                 self._driver.start(spec)
             except Refusal:  # destroyed before its turn came
                 self._account.actions.end(action_id, ERRORED)
-            except DriverError:
+            except _FAILURES:
                 log.exception("droplet %d got no body", droplet_id)
-                self._driver.destroy(droplet_id)
                 self._account.actions.end(action_id, ERRORED)
-                self._account.droplets.forget(droplet_id)
+                self._forget(droplet_id)
             else:
                 self._account.droplets.set_status(droplet_id, ACTIVE)
                 self._account.actions.end(action_id, COMPLETED)
@@ -128,7 +137,7 @@ class Bodies:
         with self._locks[droplet_id]:
             try:
                 self._acts()[kind](droplet_id)
-            except (DriverError, Refusal):
+            except (*_FAILURES, Refusal):
                 log.exception("droplet %d: %s failed", droplet_id, kind)
                 self._account.actions.end(action_id, ERRORED)
             else:
@@ -166,6 +175,19 @@ class Bodies:
             if status != OFF:
                 self._driver.start(spec)
                 self._account.droplets.set_status(droplet_id, ACTIVE)
-        except DriverError:
+        except _FAILURES:
             log.exception("droplet %d could not be brought back", droplet_id)
-            self._account.droplets.set_status(droplet_id, OFF)
+            if status == NEW:  # its create failed, as it would have without the crash
+                self._forget(droplet_id)
+            else:
+                self._account.droplets.set_status(droplet_id, OFF)
+        else:
+            self._account.actions.finish_create(droplet_id)
+
+    def _forget(self, droplet_id: int) -> None:
+        """Remove a droplet that never came to be; what its driver leaves is a stray to the next start."""
+        self._account.droplets.forget(droplet_id)
+        try:
+            self._driver.destroy(droplet_id)
+        except _FAILURES:
+            log.exception("droplet %d left something behind", droplet_id)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from cloudship.local import endpoint
 from cloudship.local.endpoint import Endpoint, directory_of
 from cloudship.local.errors import LocalCloudError
+from cloudship.local.machines.base import Driver
+from cloudship.local.machines.registry import NAMES
 from cloudship.local.machines.registry import driver as make_driver
+from cloudship.local.turns import served, serving_alone, turn
 
 START_LIMIT = 120.0  # seconds; machines that were active boot within it
 STOP_LIMIT = 60.0
@@ -47,8 +48,12 @@ def start(directory: Path | None = None, *, driver: str = "nspawn", port: int | 
     """
     place = directory_of(directory)
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _locked(place):
-        if found := endpoint.read(place):
+    with turn(place):
+        if found := _settled(place):
+            if found.driver != driver:
+                raise LocalCloudError(
+                    f"The local cloud in {place} runs with driver {found.driver}, not {driver}; stop or reset it first"
+                )
             return found
         if reason := make_driver(driver, place).unavailable():
             raise LocalCloudError(reason)
@@ -68,10 +73,18 @@ def stop(directory: Path | None = None) -> bool:
         LocalCloudError: it did not end in time.
     """
     place = directory_of(directory)
-    found = endpoint.read(place)
+    if not place.is_dir():
+        return False
+    with turn(place):
+        return _stop(place)
+
+
+def _stop(place: Path) -> bool:
+    found = _settled(place)
     if found is None:
         return False
-    os.kill(found.pid, signal.SIGTERM)
+    with suppress(ProcessLookupError):
+        os.kill(found.pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_LIMIT
     while endpoint.process_started(found.pid) == found.started:
         _reap(found.pid)
@@ -90,34 +103,51 @@ def status(directory: Path | None = None) -> Status:
 def reset(directory: Path | None = None) -> None:
     """Stop the local cloud of a directory and destroy all it ever made."""
     place = directory_of(directory)
-    driver = (found := endpoint.read(place)) and found.driver
-    stop(place)
-    for name in (driver,) if driver else ("nspawn", "none"):
-        machines = make_driver(name, place)
-        if machines.unavailable() is None and machines.known():
-            for droplet_id in machines.known():
-                machines.destroy(droplet_id)
-            machines.close()
-    for name in _STATE:
-        path = place / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+    if not place.is_dir():
+        return
+    with turn(place):
+        found = _settled(place)
+        _stop(place)
+        for name in (found.driver,) if found else NAMES:
+            _emptied(make_driver(name, place))
+        for name in _STATE:
+            path = place / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
 
-@contextmanager
-def _locked(place: Path) -> Iterator[None]:
-    with (place / "start.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _emptied(machines: Driver) -> None:
+    if machines.unavailable() is None and (known := machines.known()):
+        for droplet_id in known:
+            machines.destroy(droplet_id)
+        machines.close()
+
+
+def _settled(place: Path) -> Endpoint | None:
+    """Find the server that answers; one that is still coming up or going down is waited for."""
+    deadline = time.monotonic() + START_LIMIT
+    while (found := endpoint.read(place)) is None and served(place):
+        if time.monotonic() > deadline:
+            raise LocalCloudError(f"A server of {place} neither answers nor ends; see {place}/server.log")
+        time.sleep(0.01)
+    return found
 
 
 def _spawn(place: Path, driver: str, port: int, log: Path) -> subprocess.Popen[bytes]:
     words = [sys.executable, "-m", "cloudship.local.server", "--directory", str(place)]
     words += ["--driver", driver, "--port", str(port)]
-    with log.open("wb") as file:
-        return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True)
+    with serving_alone(place) as taken, log.open("wb") as file:
+        words += ["--place", str(taken)]  # taken before it runs: it is found even if we are killed now
+        return subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+            pass_fds=(taken,),
+        )
 
 
 def _answering(process: subprocess.Popen[bytes], place: Path, log: Path) -> Endpoint:

@@ -10,7 +10,7 @@ import secrets
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import uvicorn
@@ -25,6 +25,7 @@ from cloudship.local.errors import LocalCloudError
 from cloudship.local.machines.base import Driver
 from cloudship.local.machines.registry import driver
 from cloudship.local.metadata import metadata
+from cloudship.local.turns import serving_alone
 
 log = logging.getLogger("cloudship.local")
 
@@ -35,9 +36,12 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, required=True)
     parser.add_argument("--driver", default="nspawn")
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--place", type=int, help="the descriptor by which the caller took this directory for us")
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    asyncio.run(serve(asked.directory, driver(asked.driver, asked.directory), asked.port))
+    with serving_alone(asked.directory) if asked.place is None else nullcontext(asked.place) as place:
+        os.set_inheritable(place, False)  # noqa: FBT003  it takes no keyword
+        asyncio.run(serve(asked.directory, driver(asked.driver, asked.directory), asked.port))
 
 
 async def serve(directory: Path, machines: Driver, port: int) -> None:
@@ -49,9 +53,9 @@ async def serve(directory: Path, machines: Driver, port: int) -> None:
     """
     if reason := machines.unavailable():
         raise LocalCloudError(reason)
+    listening = _listen("127.0.0.1", port)  # before anything of the host is touched
     token = _token(directory)
     with assembled(directory, machines, token) as context:
-        listening = _listen("127.0.0.1", port)
         servers = [_server(application(context), listening)]
         bind = context.bodies.network.metadata_bind
         if bind is not None:
@@ -66,8 +70,8 @@ async def serve(directory: Path, machines: Driver, port: int) -> None:
         endpoint.write(directory, endpoint.Endpoint(url, token, pid, started, machines.name))
         log.info("answers at %s with driver %s", url, machines.name)
         await asyncio.gather(*running)
+        endpoint.remove(directory)  # first, so that nobody is sent to a server that is going
         await asyncio.to_thread(context.bodies.suspend)
-    endpoint.remove(directory)
 
 
 @contextmanager

@@ -40,6 +40,11 @@ class Actions:
         )
         return self.get(number)
 
+    def begin_alone(self, kind: str, droplet_id: int, region: str) -> dict[str, Any] | None:
+        """Record an action that begins now; None when another one of the droplet is under way."""
+        with self._store.changing():
+            return None if self.pending(droplet_id) else self.begin(kind, droplet_id, region)
+
     def end(self, number: int, status: str) -> None:
         """Record how an action ended."""
         self._store.run("UPDATE actions SET status = ?, completed_at = ? WHERE id = ?", status, now(), number)
@@ -60,6 +65,13 @@ class Actions:
         """Whether an action of a droplet is under way."""
         query = "SELECT 1 FROM actions WHERE droplet_id = ? AND status = ?"
         return self._store.row(query, droplet_id, IN_PROGRESS) is not None
+
+    def finish_create(self, droplet_id: int) -> None:
+        """Complete the create of a droplet that was finished after a crash."""
+        query = (
+            "UPDATE actions SET status = ?, completed_at = ? WHERE droplet_id = ? AND type = 'create' AND status = ?"
+        )
+        self._store.run(query, COMPLETED, now(), droplet_id, IN_PROGRESS)
 
     def give_up(self) -> None:
         """End, as errored, what a server that died left in progress."""

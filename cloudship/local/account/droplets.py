@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
@@ -47,7 +48,8 @@ class Droplets:
         if catalogue.size(str(asked.get("size"))) is None:
             raise unprocessable("You specified an invalid size for Droplet creation.")
         asked = {**asked, "region": _region(asked.get("region"))}
-        public_keys = self._public_keys(asked.get("ssh_keys") or [])
+        public_keys = self._public_keys(_list(asked, "ssh_keys"))
+        _list(asked, "tags")
         _check_user_data(asked.get("user_data"))
         with self._store.changing():
             if len(self.ids()) + len(names) > LIMIT:
@@ -67,6 +69,13 @@ class Droplets:
         if name is not None:
             rows = [row for row in rows if row["name"].lower() == name.lower()]
         return [self._shown(row) for row in rows]
+
+    def still(self, ids: Iterable[int]) -> list[dict[str, Any]]:
+        """Show those droplets of a list that are there still."""
+        wanted = set(ids)
+        return [
+            self._shown(row) for row in self._store.rows("SELECT * FROM droplets ORDER BY id") if row["id"] in wanted
+        ]
 
     def ids(self, status: str | None = None) -> list[int]:
         """List ids, of one status where that is said."""
@@ -172,7 +181,7 @@ class Droplets:
             "vcpus": size["vcpus"],
             "disk": size["disk"],
             "disk_info": [{"type": "local", "size": {"amount": size["disk"], "unit": "gib"}}],
-            "locked": row["status"] == NEW,
+            "locked": False,
             "status": row["status"],
             "kernel": None,
             "created_at": row["created_at"],
@@ -218,11 +227,18 @@ def _image(asked: Any, images: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _region(asked: Any) -> str:
     """Take a region, or a prefix such as `nyc`, or none at all, as DigitalOcean does."""
-    wanted = asked or "nyc3"
+    wanted = str(asked or "nyc3")
     for slug in (wanted, *sorted(catalogue.REGIONS, reverse=True)):
-        if slug in catalogue.REGIONS and slug.startswith(str(wanted)):
-            return str(slug)
+        if slug in catalogue.REGIONS and slug.startswith(wanted):
+            return slug
     raise unprocessable("You specified an invalid region for Droplet creation.")
+
+
+def _list(asked: dict[str, Any], key: str) -> list[Any]:
+    found = asked.get(key) or []
+    if not isinstance(found, list):
+        raise unprocessable(f"{key} must be a list")
+    return found
 
 
 def _check_user_data(text: Any) -> None:

@@ -48,7 +48,8 @@ class Tags:
 
     def all(self) -> list[dict[str, Any]]:
         """List all tags."""
-        return [self.get(row["name"]) for row in self._store.rows("SELECT name FROM tags ORDER BY name")]
+        with self._store.changing():  # so that none goes while they are looked at
+            return [self.get(row["name"]) for row in self._store.rows("SELECT name FROM tags ORDER BY name")]
 
     def delete(self, name: str) -> None:
         """Remove a tag from everything."""

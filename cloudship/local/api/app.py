@@ -10,13 +10,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cloudship.local.api import account, actions, droplets, images, keys, regions, sizes, tags
 from cloudship.local.api.context import Context
-from cloudship.local.errors import Refusal
+from cloudship.local.errors import Refusal, not_found, unprocessable
 
 KINDS = (account, keys, droplets, actions, images, sizes, regions, tags)
 HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
@@ -31,6 +32,9 @@ def application(context: Context) -> ASGIApp:
         app.include_router(kind.router, prefix="/v2")
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _no_route)
+    app.add_exception_handler(RequestValidationError, _no_value)
+    app.add_exception_handler(OverflowError, _no_value)  # a number that SQLite cannot hold
+    app.add_exception_handler(Exception, _our_fault)
     app.middleware("http")(_gate)
     return _PlainPaths(app)
 
@@ -81,6 +85,18 @@ async def _no_route(_request: Request, error: Exception) -> Response:
     known = {404: ("not_found", "The resource you were accessing could not be found.")}
     identifier, message = known.get(status, ("method_not_allowed", "This method is not allowed here."))
     return _error(Refusal(status, identifier, message))
+
+
+async def _no_value(_request: Request, error: Exception) -> Response:
+    """An id that can be nobody's is not found; another parameter is refused, by its name."""
+    told = error.errors() if isinstance(error, RequestValidationError) else ()
+    named = [str(one["loc"][-1]) for one in told if one["loc"][0] != "path"]
+    return _error(unprocessable(f"{named[0]} is invalid") if named else not_found())
+
+
+async def _our_fault(_request: Request, _cause: Exception) -> Response:
+    """Starlette logs it; the client gets a body that it can read."""
+    return _error(Refusal(500, "server_error", "Unexpected server-side error"))
 
 
 def _error(refusal: Refusal) -> Response:

@@ -30,7 +30,8 @@ async def json_body(request: Request) -> dict[str, Any]:
         raise Refusal(415, "unsupported_media_type", "The request body must be application/json.")
     try:
         told = json.loads(data)
-    except ValueError as error:
+        json.dumps(told, ensure_ascii=False).encode()  # half a surrogate pair passes as JSON, and fails in any file
+    except (ValueError, RecursionError) as error:
         raise Refusal(400, "bad_request", "There was a problem parsing the JSON in your request.") from error
     if not isinstance(told, dict):
         raise Refusal(400, "bad_request", "The request body must be a JSON object.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -10,7 +11,7 @@ from cloudship.local.account import catalogue
 from cloudship.local.api.body import json_body
 from cloudship.local.api.context import Context, context
 from cloudship.local.api.paging import page
-from cloudship.local.errors import unprocessable
+from cloudship.local.errors import Refusal, unprocessable
 
 router = APIRouter()
 Body = Annotated[dict[str, Any], Depends(json_body)]
@@ -23,7 +24,7 @@ def droplets_create(request: Request, body: Body) -> dict[str, Any]:
     images = catalogue.images(cloud.image_notes)
     ids = cloud.account.droplets.create(body, images, cloud.bodies.network.subnet)
     shown = [cloud.account.droplets.get(one) for one in ids]  # as they are now: new, without networks
-    links = [_link(request, cloud.bodies.create(one)) for one in ids]
+    links = [_link(request, number) for number in cloud.bodies.create(ids)]
     if "names" in body:
         return {"droplets": shown, "links": {"actions": links}}
     return {"droplet": shown[0], "links": {"actions": links}}
@@ -43,7 +44,7 @@ def droplets_list(
     found = [] if type == "gpus" else cloud.account.droplets.all(tag=tag_name, name=name)
     for one in found:
         cloud.bodies.refresh(one["id"])
-    return page(request, "droplets", [cloud.account.droplets.get(one["id"]) for one in found])
+    return page(request, "droplets", cloud.account.droplets.still(one["id"] for one in found))
 
 
 @router.delete("/droplets", status_code=204, response_class=Response)
@@ -53,7 +54,8 @@ def droplets_destroy_byTag(request: Request, tag_name: str | None = None) -> Non
         raise unprocessable("tag_name is required")
     cloud = context(request)
     for one in cloud.account.tags.droplets(tag_name):
-        cloud.bodies.destroy(one)
+        with suppress(Refusal):  # somebody else destroyed it first
+            cloud.bodies.destroy(one)
 
 
 @router.get("/droplets/{droplet_id}")

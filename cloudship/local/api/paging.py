@@ -10,6 +10,7 @@ from fastapi import Request
 from cloudship.local.errors import unprocessable
 
 DEFAULT, MOST = 20, 200  # objects on a page
+_DIGITS = 9  # of a page's number
 
 
 def page(request: Request, key: str, items: Sequence[Any]) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def page(request: Request, key: str, items: Sequence[Any]) -> dict[str, Any]:
 
 def _number(request: Request, name: str, default: int) -> int:
     text = request.query_params.get(name, str(default))
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or not text.isascii() or len(text) > _DIGITS or int(text) < 1:
         raise unprocessable(f"{name} must be a positive number")
     return int(text)
 

@@ -58,9 +58,12 @@ def tags_unassign_resources(request: Request, name: str, body: Body) -> None:
 
 def _each(cloud: Context, body: dict[str, Any], act: Callable[[int], None]) -> None:
     """Act on every droplet that a body names, all or none."""
-    named = [(one.get("resource_type"), str(one.get("resource_id"))) for one in body.get("resources") or []]
+    resources = body.get("resources")
+    if not isinstance(resources, list) or not all(isinstance(one, dict) for one in resources):
+        raise unprocessable("resources must be a list of objects")
+    named = [(one.get("resource_type"), str(one.get("resource_id"))) for one in resources]
     for kind, number in named:
-        if kind != "droplet" or not number.isdigit():
+        if kind != "droplet" or not number.isdecimal():
             raise unprocessable(f"{kind} {number} cannot be tagged here")
         cloud.account.droplets.status(int(number))
     with cloud.account.store.changing():

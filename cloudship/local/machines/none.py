@@ -8,6 +8,7 @@ uses this driver asked for it by name; it is never fallen back to.
 from __future__ import annotations
 
 import json
+import threading
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import ClassVar
@@ -24,6 +25,7 @@ class NoneDriver(Driver):
 
     def __init__(self, directory: Path) -> None:
         self._file = directory / "machines.json"
+        self._lock = threading.Lock()  # droplets are worked on in several threads
 
     def unavailable(self) -> str | None:
         """Run anywhere."""
@@ -38,11 +40,11 @@ class NoneDriver(Driver):
 
     def create(self, spec: MachineSpec) -> None:
         """Remember a machine that is off."""
-        self._tell({**self._told(), str(spec.droplet_id): MachineState.STOPPED.value})
+        self._tell(spec.droplet_id, MachineState.STOPPED)
 
     def start(self, spec: MachineSpec) -> None:
         """Remember that it runs."""
-        self._tell({**self._told(), str(spec.droplet_id): MachineState.RUNNING.value})
+        self._tell(spec.droplet_id, MachineState.RUNNING)
 
     def shutdown(self, spec: MachineSpec, *, limit_seconds: float) -> bool:
         """Remember that it is off."""
@@ -52,7 +54,7 @@ class NoneDriver(Driver):
 
     def power_off(self, spec: MachineSpec) -> None:
         """Remember that it is off."""
-        self._tell({**self._told(), str(spec.droplet_id): MachineState.STOPPED.value})
+        self._tell(spec.droplet_id, MachineState.STOPPED)
 
     def reboot(self, spec: MachineSpec) -> None:
         """Change nothing: it runs before and after."""
@@ -60,7 +62,7 @@ class NoneDriver(Driver):
 
     def destroy(self, droplet_id: int) -> None:
         """Forget it."""
-        self._tell({key: value for key, value in self._told().items() if key != str(droplet_id)})
+        self._tell(droplet_id, MachineState.ABSENT)
 
     def state(self, droplet_id: int) -> MachineState:
         """Say what is remembered."""
@@ -86,7 +88,11 @@ class NoneDriver(Driver):
         except (OSError, ValueError):
             return {}
 
-    def _tell(self, told: dict[str, str]) -> None:
-        unfinished = self._file.with_suffix(".part")
-        unfinished.write_text(json.dumps(told), encoding="utf-8")
-        unfinished.rename(self._file)
+    def _tell(self, droplet_id: int, state: MachineState) -> None:
+        with self._lock:
+            told = {**self._told(), str(droplet_id): state.value}
+            if state is MachineState.ABSENT:
+                del told[str(droplet_id)]
+            unfinished = self._file.with_suffix(".part")
+            unfinished.write_text(json.dumps(told), encoding="utf-8")
+            unfinished.rename(self._file)
