@@ -17,6 +17,8 @@ from cloudship.keys import LaunchFiles, mint
 from cloudship.local.machines.base import MachineSpec, MachineState
 from cloudship.local.machines.nspawn import NspawnDriver
 from cloudship.local.machines.nspawn.cgroup import groups
+from cloudship.local.machines.nspawn.names import Names
+from cloudship.local.machines.nspawn.network import Wiring
 
 USER_DATA = "#cloud-config\ndisable_root: false\nssh_genkeytypes: [ed25519]\nruncmd: [[touch, /srv/booted]]\n"
 
@@ -167,3 +169,17 @@ def test_an_unknown_image_is_refused(lab: Lab) -> None:
 
     with pytest.raises(DriverError, match="debian-12-x64"):
         lab.driver.create(replace(lab.spec(3), image="plan9"))
+
+
+def test_forwarding_is_put_back_by_whichever_local_cloud_closes_last(machines: Path, tmp_path: Path) -> None:
+    """Two local clouds side by side, closed in the order in which they were opened."""
+    forwarding = Path("/proc/sys/net/ipv4/ip_forward")
+    before = forwarding.read_text()
+    first, second = Wiring(Names("aaaaaa"), tmp_path / "a"), Wiring(Names("bbbbbb"), tmp_path / "b")
+    try:
+        assert first.open().subnet != second.open().subnet
+        assert "1" == forwarding.read_text().strip()
+    finally:
+        first.close()
+        second.close()
+    assert before == forwarding.read_text()

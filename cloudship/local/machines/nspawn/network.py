@@ -20,6 +20,7 @@ METADATA_PORT = 8169
 METADATA_ADDRESS = "169.254.169.254"
 CANDIDATES = tuple(ip_network(f"10.213.{number}.0/24") for number in range(256))
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+FORWARDING_MARK = Path("/run/cloudship-forwarding")
 ARP_RETRY_MS = 50  # a machine that boots is asked again after this, not after the kernel's second
 
 
@@ -41,10 +42,9 @@ class Wiring:
         run("ip", "link", "set", self.names.bridge, "up")
         settings = Path("/proc/sys/net/ipv4/neigh") / self.names.bridge
         (settings / "retrans_time_ms").write_text(str(ARP_RETRY_MS))
-        forwarding = told.get("forwarding_was", FORWARDING.read_text().strip())
-        self._tell({"subnet": str(subnet), "forwarding_was": forwarding})
+        self._tell({"subnet": str(subnet)})
         run("nft", "-f", "-", stdin=ruleset(self.names, subnet, gateway))
-        FORWARDING.write_text("1")
+        _forward()
         self._accept_forwarding()
         return HostNetwork(subnet, gateway, (str(gateway), METADATA_PORT))
 
@@ -56,8 +56,7 @@ class Wiring:
             run("nft", "delete", "table", "ip", self.names.table)
         if _exists(self.names.bridge):
             run("ip", "link", "del", self.names.bridge)
-        if self._told().get("forwarding_was") == "0" and not _others_forward():
-            FORWARDING.write_text("0")
+        _stop_forwarding()
         self.record.unlink(missing_ok=True)
 
     def plug(self, droplet_id: int, address: IPv4Address, subnet: IPv4Network) -> str:
@@ -183,7 +182,15 @@ def _our_rules(comment: str) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _others_forward() -> bool:
-    """Whether somebody else on this host has come to need forwarding: another bridge."""
-    bridges = [path.parent.name for path in Path("/sys/class/net").glob("*/bridge")]
-    return bool(bridges)
+def _forward() -> None:
+    """Let the host forward; a mark that all local clouds share says that it did not before."""
+    if FORWARDING.read_text().strip() == "0":
+        FORWARDING_MARK.touch()
+        FORWARDING.write_text("1")
+
+
+def _stop_forwarding() -> None:
+    """Put forwarding back where a local cloud changed it, unless a bridge, ours or another's, still needs it."""
+    if FORWARDING_MARK.exists() and not any(Path("/sys/class/net").glob("*/bridge")):
+        FORWARDING.write_text("0")
+        FORWARDING_MARK.unlink()
