@@ -8,10 +8,11 @@ session below gives each of its objects back what it loses. Every error is mappe
 from __future__ import annotations
 
 import os
+import re
 import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import digitalocean
 import requests
@@ -22,6 +23,7 @@ from cloudship.errors import (
     ApiRefused,
     BadAnswer,
     CloudError,
+    ConfigError,
     Conflict,
     NotFound,
     RateLimited,
@@ -60,7 +62,10 @@ _LIBRARY = (
     KeyError,
     TypeError,
     ValueError,
+    RecursionError,
 )
+_NO_JSON = (ValueError, RecursionError)  # the second for brackets nested without end
+_SECONDS = re.compile(r"[0-9]{1,6}")
 
 
 class Client:
@@ -87,7 +92,7 @@ class Client:
         self._endpoint = endpoint
         self._timeouts = timeouts or Timeouts()
         self._clock, self._notify = clock, notify
-        self._wire = _Wire(self._timeouts.request)
+        self._wire = _Wire(self._timeouts.request, _proxies(endpoint), _environment_bundle())
 
     @property
     def cloud(self) -> Cloud:
@@ -154,7 +159,9 @@ class Client:
         except BadAnswer:
             if not isinstance(droplet.id, int):
                 raise
-        return int(droplet.id)
+        if not isinstance(droplet.id, int):
+            raise BadAnswer("The create was answered without an id")
+        return droplet.id
 
     def droplet(self, droplet_id: int) -> Droplet:
         """
@@ -177,7 +184,8 @@ class Client:
 
     def tags(self) -> tuple[str, ...]:
         """List the names of the account's tags."""
-        return tuple(str(one["name"]) for one in self._all("tags", "tags"))
+        listed = self._all("tags", "tags")
+        return answers.read(lambda: tuple(str(one["name"]) for one in listed))
 
     def attach_tag(self, tag: str, droplet_id: int) -> None:
         """Put a tag on a droplet, making the tag when it is new."""
@@ -221,7 +229,8 @@ class Client:
         found: list[dict[str, Any]] = []
         for page in range(1, _MOST_PAGES):
             told = self._get(path, {**(asked or {}), "per_page": PER_PAGE, "page": page})
-            items, total = told.get(key), (told.get("meta") or {}).get("total")
+            items, meta = told.get(key), told.get("meta")
+            total = meta.get("total") if isinstance(meta, dict) else None
             if not isinstance(items, list) or not isinstance(total, int):
                 raise BadAnswer(f"GET {path} was answered without {key} or their total")
             found += items
@@ -245,13 +254,12 @@ class Client:
 class _Wire:
     """What every object of the library gets: timeouts, no redirects, and a memory of the last answer."""
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, proxies: dict[str, str], bundle: str | None) -> None:
         self._timeout = timeout
         self.session = requests.Session()
-        self.session.trust_env = False  # no .netrc, which would replace the token; proxies are set below
-        self.session.proxies = urllib.request.getproxies()
-        bundle = requests.utils.DEFAULT_CA_BUNDLE_PATH
-        self.session.verify = _environment_bundle() or bundle
+        self.session.trust_env = False  # no .netrc, which would replace the token
+        self.session.proxies = proxies
+        self.session.verify = bundle or requests.utils.DEFAULT_CA_BUNDLE_PATH
         self.last: requests.Response | None = None
 
     def equip(self, made: Any) -> None:
@@ -281,8 +289,21 @@ class _Wire:
         return answer
 
 
+def _proxies(endpoint: Endpoint) -> dict[str, str]:
+    """Give the environment's proxies, where NO_PROXY does not forbid it; a cloud on this machine has none."""
+    host = urlsplit(endpoint.url).hostname or ""
+    if endpoint.cloud is Cloud.LOCAL or urllib.request.proxy_bypass(host):
+        return {}
+    return urllib.request.getproxies()
+
+
 def _environment_bundle() -> str | None:
-    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        if path := os.environ.get(name):
+            if not os.path.exists(path):  # noqa: PTH110  a folder of certificates will do too
+                raise ConfigError(f"{name} names certificates that are not there: {path}")
+            return path
+    return None
 
 
 def _no_answer(error: requests.RequestException) -> str:
@@ -322,7 +343,7 @@ def _refusal(status: int, message: str) -> type[ApiRefused]:
 def _object_of(answer: requests.Response, path: str) -> dict[str, Any]:
     try:
         told = answer.json()
-    except ValueError as error:
+    except _NO_JSON as error:
         raise BadAnswer(f"GET {path} was answered with something that is no JSON") from error
     if not isinstance(told, dict):
         raise BadAnswer(f"GET {path} was answered with something that is no JSON object")
@@ -332,11 +353,11 @@ def _object_of(answer: requests.Response, path: str) -> dict[str, Any]:
 def _error_body(answer: requests.Response) -> dict[str, Any]:
     try:
         told = answer.json()
-    except ValueError:
+    except _NO_JSON:
         return {}
     return told if isinstance(told, dict) else {}
 
 
 def _seconds(answer: requests.Response) -> float | None:
     text = answer.headers.get("retry-after", "")
-    return float(text) if text.isdigit() else None
+    return float(text) if _SECONDS.fullmatch(text) else None

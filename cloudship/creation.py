@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from cloudship import tags
 from cloudship.client import Client
-from cloudship.errors import BadAnswer, RateLimited, ServerFault, Unreachable, WaitTimeout
+from cloudship.errors import BadAnswer, CloudError, Conflict, RateLimited, ServerFault, Unreachable, WaitTimeout
 from cloudship.events import Noted, Notify, nobody
 from cloudship.journal import Journal
 from cloudship.models import Droplet, DropletRequest, Key, Kind, Timeouts
@@ -17,6 +17,7 @@ from cloudship.waiting import REAL, Clock, Pace, Pending, Ready, retrying, until
 
 UNCLEAR = (ServerFault, Unreachable, BadAnswer)
 _LOOKING = Pace(first=0.3, factor=1.7, longest=3.0)
+_REFUSED_FOR_NOW = (RateLimited, Conflict)  # had no effect, and DigitalOcean says itself to try again
 _READ = (ServerFault, Unreachable, BadAnswer, RateLimited)
 
 
@@ -43,10 +44,13 @@ def create_key(
         return client.create_key(name, public_key)
 
     try:
-        key = retrying("adding the key", post, on=(RateLimited,), limit=timeouts.visible, clock=clock)
+        key = retrying("adding the key", post, on=_REFUSED_FOR_NOW, limit=timeouts.visible, clock=clock, notify=notify)
     except UNCLEAR as error:
         notify(Noted(text=f"adding the key ended unclearly ({error}); looking for it", warning=True))
         key = _found_key(client, name, timeouts, clock, notify, error)
+    except CloudError:
+        journal.refused(launch, client.cloud.value, Kind.KEY, name)
+        raise
     journal.done(launch, client.cloud.value, Kind.KEY, str(key.id))
     return key
 
@@ -73,10 +77,15 @@ def create_droplet(
         return client.create_droplet(request)
 
     try:
-        droplet_id = retrying("the create", post, on=(RateLimited,), limit=timeouts.visible, clock=clock)
+        droplet_id = retrying(
+            "the create", post, on=_REFUSED_FOR_NOW, limit=timeouts.visible, clock=clock, notify=notify
+        )
     except UNCLEAR as error:
         notify(Noted(text=f"the create ended unclearly ({error}); looking for the droplet", warning=True))
         droplet_id = _found_droplet(client, request, launch, timeouts, clock, notify, error)
+    except CloudError:
+        journal.refused(launch, client.cloud.value, Kind.DROPLET, request.name)
+        raise
     journal.done(launch, client.cloud.value, Kind.DROPLET, str(droplet_id))
     return droplet_id
 

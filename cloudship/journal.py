@@ -1,21 +1,23 @@
 """
 What is about to be created, written down and on the disk before the call that creates it.
 
-It only speeds recovery: everything in it can be found in the account by tags and names. A torn last line, as a
-crash leaves it, is passed over.
+It only speeds recovery: everything in it can be found in the account by tags and names. A torn line, as a crash
+leaves it, is passed over, and takes no later one with it.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from cloudship.models import Kind
 
-INTENT, DONE, ENDED = "intent", "done", "ended"
+INTENT, DONE, REFUSED, ENDED = "intent", "done", "refused", "ended"
+_KINDS = frozenset(("", *(kind.value for kind in Kind)))
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,22 @@ class Entry:
     """One line."""
 
     at: float  # unix time
-    what: str  # INTENT before a create, DONE after it, ENDED when the launch needs no recovery any more
+    what: str  # INTENT before a create, DONE or REFUSED after it, ENDED when the launch needs no recovery any more
     launch: str
     cloud: str
     kind: str = ""
     label: str = ""  # the name that was asked for, or the id that was got
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A thing that was asked for, by a launch that has not ended: it may exist, listed or not."""
+
+    launch: str
+    kind: Kind
+    label: str  # the name that was asked for
+    at: float  # unix time
+    id: str | None = None  # None: nobody has read the answer
 
 
 class Journal:
@@ -49,6 +62,10 @@ class Journal:
         """Write down what was created."""
         self._write(Entry(time.time(), DONE, launch, cloud, kind.value, label))
 
+    def refused(self, launch: str, cloud: str, kind: Kind, label: str) -> None:
+        """Write down that the answer was a clear no: there is nothing to look for."""
+        self._write(Entry(time.time(), REFUSED, launch, cloud, kind.value, label))
+
     def ended(self, launch: str, cloud: str) -> None:
         """Write down that a launch answers, or is proved gone."""
         self._write(Entry(time.time(), ENDED, launch, cloud))
@@ -56,24 +73,65 @@ class Journal:
     def entries(self) -> tuple[Entry, ...]:
         """Read all that is whole."""
         try:
-            lines = self._path.read_text(encoding="utf-8").splitlines()
+            lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return ()
         return tuple(entry for line in lines if (entry := _read(line)) is not None)
 
+    def asked(self, cloud: str) -> tuple[Asked, ...]:
+        """Work out what may exist: asked for on a cloud, not refused, and of a launch that has not ended."""
+        found: dict[tuple[str, str], Asked] = {}
+        for entry in self.entries():
+            place = (entry.launch, entry.kind)
+            if entry.cloud != cloud:
+                continue
+            if entry.what == INTENT and entry.kind:
+                found[place] = Asked(entry.launch, Kind(entry.kind), entry.label, entry.at)
+            elif entry.what == DONE and place in found:
+                found[place] = replace(found[place], id=entry.label)
+            elif entry.what == REFUSED:
+                found.pop(place, None)
+            elif entry.what == ENDED:
+                found = {key: one for key, one in found.items() if one.launch != entry.launch}
+        return tuple(found.values())
+
     def _write(self, entry: Entry) -> None:
-        if not self._path.exists():
+        is_new = not self._path.exists()
+        if is_new:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        line = (json.dumps(asdict(entry)) + "\n").encode()
+        descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(descriptor, (json.dumps(asdict(entry)) + "\n").encode())
+            whole = (b"\n" if _is_torn(descriptor) else b"") + line
+            if os.write(descriptor, whole) < len(whole):
+                raise OSError(errno.ENOSPC, "the journal's line did not fit", str(self._path))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        if is_new:
+            _sync_folder(self._path.parent)
+
+
+def _is_torn(descriptor: int) -> bool:
+    """Whether the last line has no end, which only a crash leaves."""
+    size = os.fstat(descriptor).st_size
+    return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a new file's name to the disk too: without it the file is lost in a crash, synced or not."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _read(line: str) -> Entry | None:
     try:
-        return Entry(**json.loads(line))
-    except (ValueError, TypeError):
+        entry = Entry(**json.loads(line))
+    except (ValueError, TypeError, RecursionError):
         return None
+    texts = (entry.what, entry.launch, entry.cloud, entry.kind, entry.label)
+    whole = isinstance(entry.at, (int, float)) and all(isinstance(text, str) for text in texts)
+    return entry if whole and entry.kind in _KINDS else None

@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cloudship.errors import ConfigError
 from cloudship.models import Secret
 
+_KEY_TYPES = ("ssh-", "ecdsa-", "sk-")
+
 
 @dataclass(frozen=True)
 class KeyPair:
@@ -48,8 +50,7 @@ def own_public_keys(configured: Sequence[str]) -> tuple[str, ...]:
     if configured:
         return tuple(_public_key(Path(name).expanduser()) for name in configured)
     found = sorted(Path("~/.ssh").expanduser().glob("id_*.pub"))
-    lines = (path.read_text(encoding="utf-8", errors="replace").strip() for path in found)
-    return tuple(line for line in lines if line.startswith(("ssh-", "ecdsa-", "sk-")) and line.isascii())
+    return tuple(line for path in found if (line := _default_key(path)) is not None)
 
 
 @dataclass(frozen=True)
@@ -125,12 +126,21 @@ class LaunchFiles:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def _default_key(path: Path) -> str | None:
+    """Read a key that nobody asked for by name; one that cannot be used is passed over."""
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return text if text.startswith(_KEY_TYPES) and "\n" not in text else None
+
+
 def _public_key(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"ssh_keys: {path} cannot be read: {error}") from error
-    if not text.startswith(("ssh-", "ecdsa-", "sk-")) or "\n" in text:
+    if not text.startswith(_KEY_TYPES) or "\n" in text:
         raise ConfigError(f"ssh_keys: {path} holds no public key; name the file that ends in .pub")
     return text
 

@@ -116,6 +116,12 @@ class DropletStatus(str, Enum):
     ACTIVE = "active"  # powered on, which is not yet booted
     OFF = "off"  # powered off, which still costs
     ARCHIVE = "archive"  # put away by DigitalOcean
+    UNKNOWN = "unknown"  # a state that DigitalOcean did not have when this was written
+
+    @classmethod
+    def _missing_(cls, value: object) -> DropletStatus | None:
+        """Read a state nobody foresaw: one droplet in it must not make a whole listing unreadable."""
+        return cls.UNKNOWN if isinstance(value, str) else None
 
 
 class Kind(str, Enum):

@@ -12,6 +12,7 @@ from cloudship.models import SHIP_NAME
 SHARED = "cloudship"  # the one tag that all ships share; it is never deleted
 _LAUNCH = re.compile(r"[0-9a-f]{10}")
 _OWNER = re.compile(r"[A-Za-z0-9_-]{1,60}")
+_UNIX = re.compile(r"[0-9]{1,11}")  # not isdigit(): anybody may name a key, in any script
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def read(tags: Iterable[str]) -> ShipTags | None:
     if SHARED not in whole or not single:
         return None
     well_formed = SHIP_NAME.fullmatch(names[0]) and _LAUNCH.fullmatch(launches[0]) and _OWNER.fullmatch(owners[0])
-    if not well_formed or not all(text.isdigit() for text in (*expires, *pending)):
+    if not well_formed or not all(_UNIX.fullmatch(text) for text in (*expires, *pending)):
         return None
     return ShipTags(names[0], launches[0], owners[0], _number(expires), _number(pending))
 
@@ -84,7 +85,7 @@ def key_name(name: str, launch: str, created: int) -> str:
 def read_key_name(text: str) -> KeyName | None:
     """Read the name of an account key; None unless a launch of ours wrote it."""
     parts = text.split(":")
-    if len(parts) != 4 or parts[0] != SHARED or not parts[3].isdigit():  # noqa: PLR2004  the parts of `key_name`
+    if len(parts) != 4 or parts[0] != SHARED or not _UNIX.fullmatch(parts[3]):  # noqa: PLR2004  the parts of `key_name`
         return None
     if not SHIP_NAME.fullmatch(parts[1]) or not _LAUNCH.fullmatch(parts[2]):
         return None

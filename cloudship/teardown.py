@@ -1,13 +1,14 @@
 """
 One way down: rollback, `Ship.down`, the command and the plugin all end here.
 
-A ship is found by its tags and key names alone, so any machine with the token can take it down. What is destroyed
-carries our tags *and* passes our own reading of them; gone means 404 on the id and absent from the listing.
+A ship is found by its tags and key names alone, so any machine with the token can take it down; where the journal
+knows of things just asked for, they are waited for, since listings lag behind creates. What is destroyed carries our
+tags *and* passes our own reading of them; gone means 404 on the id and absent from the listing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from cloudship import tags
 from cloudship.client import Client
 from cloudship.errors import (
     BadAnswer,
+    CloudError,
     CloudshipError,
     Conflict,
     LeftBehind,
@@ -23,15 +25,17 @@ from cloudship.errors import (
     RateLimited,
     ServerFault,
     Unreachable,
+    WaitTimeout,
 )
 from cloudship.events import Destroying, Notify, Remained, nobody
-from cloudship.journal import Journal
+from cloudship.journal import Asked, Journal
 from cloudship.keys import LaunchFiles
 from cloudship.models import Cloud, Destroyed, Droplet, Key, Kind, Left, Receipt, Timeouts
 from cloudship.waiting import ONCE_A_SECOND, REAL, Clock, Pace, Pending, Ready, until
 
 MINIMUM_SECONDS, MINIMUM_COST = 60.0, 0.01  # what DigitalOcean bills at least, since 2026-01-01
 _PASSING = (Conflict, RateLimited, ServerFault, Unreachable, BadAnswer)
+_LISTING = Pace(first=0.3, factor=2.0, longest=8.0)
 _KEYS = Pace(first=0.1, factor=3.0, longest=7.0)  # the listing of keys takes ten calls a minute
 
 
@@ -50,8 +54,13 @@ class Found:
         keys = (tags.read_key_name(one.name) for one in self.keys)
         return frozenset(one.launch for one in (*droplets, *keys) if one is not None)
 
+    def has(self, asked: Asked) -> bool:
+        """Whether something that was asked for is among these."""
+        some = Found((), self.keys, ()) if asked.kind is Kind.KEY else Found(self.droplets, (), ())
+        return asked.launch in some.launches
 
-def inventory(client: Client, name: str, *, launch: str | None = None) -> Found:
+
+def inventory(client: Client, name: str, *, launch: str | None = None, asked: Sequence[Asked] = ()) -> Found:
     """
     Find what exists of a ship: asked by tag, then every object checked by us.
 
@@ -59,12 +68,16 @@ def inventory(client: Client, name: str, *, launch: str | None = None) -> Found:
         client: the account.
         name: the ship.
         launch: only what this launch made.
+        asked: what may exist without being listed by tag yet; looked for by name and id too.
     """
-    listed = client.droplets(tag=tags.ship_tag(name))
-    droplets = tuple(one for one in listed if _is_of(one, name, launch))
-    keys = tuple(one for one in client.ssh_keys() if _is_key_of(one, name, launch))
-    others = [one for one in listed if one not in droplets]
-    return Found(droplets, keys, _own_tags(client, name, launch, droplets, keys, others))
+    listed = {one.id: one for one in (*client.droplets(tag=tags.ship_tag(name)), *_unlisted(client, asked))}
+    droplets = tuple(one for one in listed.values() if _is_of(one, name, launch))
+    every = client.ssh_keys()
+    keys = tuple(one for one in every if _is_key_of(one, name, launch))
+    kept = {tag for one in listed.values() if one not in droplets for tag in one.tags}
+    if any(_is_key_of(one, name, None) for one in every if one not in keys):
+        kept.add(tags.ship_tag(name))  # another launch: its key comes first, its droplet may not be listed yet
+    return Found(droplets, keys, _own_tags(client, name, launch, droplets, keys, frozenset(kept)))
 
 
 def down(
@@ -95,17 +108,23 @@ def down(
         LeftBehind: something could not be proved gone; it names it and its price.
     """
     limits = timeouts or Timeouts()
-    found = inventory(client, name, launch=launch)
+    asked = tuple(one for one in journal.asked(client.cloud.value) if _is_asked_by(one, name, launch))
+    try:
+        found = _found(client, name, launch, asked, limits, clock, notify)
+    except CloudError as error:
+        if not asked:
+            raise
+        raise _unseen(client.cloud, name, asked, error) from error
     work = _Teardown(client, limits, clock, notify)
     for droplet in found.droplets:
         work.attempt(Kind.DROPLET, str(droplet.id), partial(work.droplet, droplet), droplet.price_hourly)
     for key in found.keys:
         work.attempt(Kind.KEY, str(key.id), partial(work.key, key))
     for tag in found.tags if not work.left else ():
-        work.attempt(Kind.TAG, tag, partial(work.tag, tag))
+        work.attempt(Kind.TAG, tag, partial(work.tag, tag, frozenset(one.id for one in found.droplets)))
     if work.left:
         raise _left_behind(client.cloud, name, work)
-    for ended in found.launches | ({launch} if launch else frozenset()):
+    for ended in found.launches | {one.launch for one in asked} | ({launch} if launch else set()):
         journal.ended(ended, client.cloud.value)
         LaunchFiles(files_root / name / ended, ended).remove()
     return _receipt(client.cloud, name, found, work, clock)
@@ -126,6 +145,8 @@ class _Teardown:
             self._notify(Destroying(kind=kind.value, id=number))
         try:
             act()
+        except _StillCarriedError:
+            return
         except CloudshipError as error:
             left = Left(kind=kind, id=number, price_hourly=price)
             self.left.append(left)
@@ -157,8 +178,10 @@ class _Teardown:
 
         self._until(f"key {key.id} to be gone", gone, _KEYS)
 
-    def tag(self, tag: str) -> None:
-        """Remove a tag."""
+    def tag(self, tag: str, mine: frozenset[int]) -> None:
+        """Remove a tag, unless another launch has begun to carry it since the inventory was taken."""
+        if not tag.startswith(f"{tags.SHARED}:launch:") and _others_carry(self._client, tag, mine):
+            raise _StillCarriedError
 
         def gone(_limit: float) -> Ready[None] | Pending:
             _ignoring_absence(lambda: self._client.delete_tag(tag))
@@ -177,6 +200,10 @@ class _Teardown:
             clock=self._clock,
             notify=self._notify,
         )
+
+
+class _StillCarriedError(Exception):
+    """A tag that stays, because others need it; it never leaves this module."""
 
 
 def drop_tag(client: Client, tag: str) -> None:
@@ -202,13 +229,67 @@ def _is_key_of(key: Key, name: str, launch: str | None) -> bool:
     return found is not None and found.name == name and launch in (None, found.launch)
 
 
+def _is_asked_by(asked: Asked, name: str, launch: str | None) -> bool:
+    key = tags.read_key_name(asked.label)
+    of_ship = key.name == name if key is not None else asked.label == tags.droplet_name(name, asked.launch)
+    return of_ship and launch in (None, asked.launch)
+
+
+def _unlisted(client: Client, asked: Sequence[Asked]) -> list[Droplet]:
+    """Look for droplets that were asked for by name, and by id where the API gave one."""
+    found: list[Droplet] = []
+    for one in asked:
+        if one.kind is Kind.DROPLET:
+            found += client.droplets(name=one.label)
+            if one.id is not None and one.id.isdecimal():
+                _ignoring_absence(partial(_add, found, client, int(one.id)))
+    return found
+
+
+def _add(found: list[Droplet], client: Client, droplet_id: int) -> None:
+    found.append(client.droplet(droplet_id))
+
+
+def _found(
+    client: Client,
+    name: str,
+    launch: str | None,
+    asked: Sequence[Asked],
+    limits: Timeouts,
+    clock: Clock,
+    notify: Notify,
+) -> Found:
+    """Take the inventory, again while something that was asked for a moment ago may only not be listed yet."""
+    seen: list[Found] = []
+
+    def look(_limit: float) -> Ready[Found] | Pending:
+        seen[:] = [inventory(client, name, launch=launch, asked=asked)]
+        missing = [one for one in asked if not seen[0].has(one)]
+        return Pending(f"{missing[0].kind.value} {missing[0].label} is not listed") if missing else Ready(seen[0])
+
+    since_last = clock.wall() - max((one.at for one in asked), default=0.0)
+    try:
+        return until(
+            "what was asked for to be listed",
+            look,
+            limit=max(0.0, min(limits.visible, limits.visible - since_last)),
+            attempt_limit=limits.request,
+            on=(),
+            pace=_LISTING,
+            clock=clock,
+            notify=notify,
+        )
+    except WaitTimeout:
+        return seen[0]
+
+
 def _own_tags(
     client: Client,
     name: str,
     launch: str | None,
     droplets: tuple[Droplet, ...],
     keys: tuple[Key, ...],
-    others: list[Droplet],
+    kept: frozenset[str],
 ) -> tuple[str, ...]:
     """Find the tags that go with these droplets: no droplet that stays carries them."""
     launches = Found(droplets, keys, ()).launches | ({launch} if launch else set())
@@ -217,7 +298,6 @@ def _own_tags(
     wanted |= {tag for tag in carried if tag.startswith(f"{tags.SHARED}:") and not _is_common(tag)}
     mine = {one.id for one in droplets}
     wanted |= {tag for tag in carried if _is_common(tag) and not _others_carry(client, tag, mine)}
-    kept = frozenset(tag for one in others for tag in one.tags)
     return tuple(sorted(tag for tag in client.tags() if tag in wanted - kept))
 
 
@@ -226,7 +306,7 @@ def _is_common(tag: str) -> bool:
     return tag.startswith(tuple(f"{tags.SHARED}:{part}:" for part in ("by", "expires", "pending")))
 
 
-def _others_carry(client: Client, tag: str, mine: set[int]) -> bool:
+def _others_carry(client: Client, tag: str, mine: Collection[int]) -> bool:
     return any(one.id not in mine for one in client.droplets(tag=tag))
 
 
@@ -255,6 +335,15 @@ def _receipt(cloud: Cloud, name: str, found: Found, work: _Teardown, clock: Cloc
         seconds_lived=max(lived) if lived else None,
         cost=sum(cost(price, seconds) for price, seconds in zip(prices, lived, strict=True)),
     )
+
+
+def _unseen(cloud: Cloud, name: str, asked: Sequence[Asked], cause: CloudError) -> LeftBehind:
+    """Name what may be left where the API does not even say what there is."""
+    error = LeftBehind(
+        f"What {name} made may still be there: {cause}", next_step=f"cloudship down {name} --cloud {cloud.value}"
+    )
+    error.left = tuple(Left(kind=one.kind, id=one.id or one.label) for one in reversed(asked))
+    return error
 
 
 def _left_behind(cloud: Cloud, name: str, work: _Teardown) -> LeftBehind:

@@ -9,7 +9,9 @@ import pytest
 from nbclient import NotebookClient
 
 from cloudship import fleet
+from cloudship.local.machines.rootfs.build import cache_folder
 
+CACHE = cache_folder().parent
 pytest_plugins = ["pytester"]
 
 
@@ -23,8 +25,11 @@ def test_the_notebook_runs_from_top_to_bottom(here: Path, root: Path) -> None:
     assert [] == [ship.name for ship in fleet.ships(cloud="local") if ship.name == "quickstart"]
 
 
-def test_the_fixture_launches_and_takes_down(here: Path, root: Path, pytester: pytest.Pytester) -> None:
-    """Also what a test that fails, or a launch that fails, leaves behind."""
+def test_the_fixture_launches_and_takes_down(
+    here: Path, root: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what a test that fails leaves behind."""
+    monkeypatch.setenv("CLOUDSHIP_CACHE_DIR", str(CACHE))  # pytester moves the home folder, and the cache with it
     pytester.makepyfile(
         f"""
         import urllib.request, pytest

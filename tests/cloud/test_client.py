@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from cloudship.errors import (
     ApiRefused,
     BadAnswer,
     CloudError,
+    ConfigError,
     Conflict,
     NotFound,
     RateLimited,
@@ -171,6 +173,12 @@ def test_a_422_that_passes_is_told_from_one_that_does_not() -> None:
         (404, {}, b""),
         (0, {}, b""),
         (200, {"content-type": "application/json"}, b"\xff\xfe"),
+        (200, {}, b"[" * 100_000),
+        (429, {"retry-after": "\u00b2"}, b"{}"),
+        (202, {}, b'{"droplet": {"id": "x"}, "links": {"actions": [{"id": 1}]}}'),
+        (200, {}, b'{"droplets": [], "ssh_keys": [], "tags": [], "meta": [1]}'),
+        (200, {}, b'{"droplets": [3], "ssh_keys": [3], "tags": [3], "meta": {"total": 1}}'),
+        (200, {}, b'{"droplets": [{}], "ssh_keys": [{}], "tags": [{}], "meta": {"total": 1}}'),
     ],
 )
 def test_no_error_of_a_library_escapes(answer: tuple[int, dict[str, str], bytes]) -> None:
@@ -179,6 +187,7 @@ def test_no_error_of_a_library_escapes(answer: tuple[int, dict[str, str], bytes]
         calls = (
             client.account,
             client.ssh_keys,
+            client.tags,
             lambda: client.droplets(tag="x"),
             lambda: client.create_droplet(REQUEST),
             lambda: client.create_key("k", "ssh-ed25519 x"),
@@ -203,6 +212,39 @@ def test_reads_are_repeated_and_obey_retry_after() -> None:
     with scripted((429, {"retry-after": "2"}, b'{"id": "x", "message": "slow"}'), _error(503), good) as client:
         assert 3 == client.account().droplet_limit
         assert 3 == len(Script.seen)
+
+
+def test_the_id_is_kept_when_the_rest_of_the_answer_is_missing() -> None:
+    """The library stumbles over missing actions after the droplet exists."""
+    with scripted((202, {}, b'{"droplet": {"id": 77}}')) as client:
+        assert 77 == client.create_droplet(REQUEST)
+
+
+def test_a_state_that_nobody_foresaw_leaves_a_listing_readable(cloud: Any, client: Client) -> None:
+    """One odd droplet must not stand between a ship and its teardown."""
+    told = cloud.droplet()
+    body = json.dumps({"droplets": [{**told, "status": "migrating"}], "meta": {"total": 1}}).encode()
+    with scripted((200, {}, body)) as odd:
+        assert [DropletStatus.UNKNOWN] == [one.status for one in odd.droplets()]
+
+
+@pytest.mark.parametrize("spared", ["", "localhost,127.0.0.1"])
+def test_a_proxy_of_the_environment_never_sees_the_local_cloud(
+    cloud: Any, monkeypatch: pytest.MonkeyPatch, spared: str
+) -> None:
+    """Neither its calls nor its token, with and without NO_PROXY."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", spared)
+    endpoint = Endpoint(cloud=Cloud.LOCAL, url=f"{cloud.url}/v2/", token=Secret(cloud.token))
+    assert Client(endpoint, timeouts=Timeouts(request=2)).account().droplet_limit > 0
+
+
+def test_certificates_that_are_not_there_are_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the variable that names them; requests would raise a bare OSError at the first call."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent/ca.pem")
+    with pytest.raises(ConfigError, match="REQUESTS_CA_BUNDLE"):
+        Client(Endpoint(cloud=Cloud.DIGITALOCEAN, url="https://127.0.0.1:1/v2/", token=Secret("t")))
 
 
 def test_redirects_are_not_followed_and_carry_no_token() -> None:

@@ -13,7 +13,8 @@ from cloudship.client import Client
 from cloudship.errors import Conflict, LeftBehind, ServerFault, Unprocessable, Unreachable
 from cloudship.journal import DONE, ENDED, INTENT, Journal
 from cloudship.keys import LaunchFiles, mint
-from cloudship.models import DropletRequest, Kind, Timeouts
+from cloudship.models import Droplet, DropletRequest, Kind, Timeouts
+from cloudship.waiting import Clock
 
 FAST = Timeouts(request=5, visible=1, active=5, destroy=1)
 
@@ -240,6 +241,156 @@ def test_a_refused_create_is_not_looked_for(client: Client, tmp_path: Path) -> N
             launch="0123456789",
             timeouts=FAST,
         )
+
+
+class Again(Client):
+    """A client whose first create is refused for now."""
+
+    refusals = 1
+
+    def create_droplet(self, request: DropletRequest) -> int:
+        """Refuse once."""
+        if self.refusals:
+            self.refusals -= 1
+            raise Conflict("Something went wrong, please try again", status=422)
+        return super().create_droplet(request)
+
+
+def test_a_create_that_was_refused_for_now_is_asked_for_again(client: Client, tmp_path: Path) -> None:
+    """A 422 that says so had no effect: the one case besides 429."""
+    client.__class__ = Again
+    number = _created(client, tmp_path)
+    assert [number] == [one.id for one in client.droplets()]
+
+
+class Lagging(Client):
+    """A client whose listings do not know yet what was just made."""
+
+    lag = 4
+
+    def droplets(self, *, tag: str | None = None, name: str | None = None) -> tuple[Droplet, ...]:
+        """List nothing for a while."""
+        if self.lag:
+            self.lag -= 1
+            return ()
+        return super().droplets(tag=tag, name=name)
+
+
+class Interrupted(Lagging):
+    """The same, with Ctrl-C while the answer to the create is awaited."""
+
+    def create_droplet(self, request: DropletRequest) -> int:
+        """Make it, and be interrupted."""
+        super().create_droplet(request)
+        raise KeyboardInterrupt
+
+
+def _created(client: Client, tmp_path: Path) -> int:
+    return creation.create_droplet(
+        client, Journal(tmp_path / "j"), _request("web", "0123456789"), launch="0123456789", timeouts=FAST
+    )
+
+
+def test_rollback_finds_what_no_listing_shows_yet(client: Client, tmp_path: Path) -> None:
+    """The journal knows the id."""
+    client.__class__ = Lagging
+    _created(client, tmp_path)
+    _down(client, tmp_path, "web", launch="0123456789")
+    assert (set(), set(), set()) == _account(client)
+
+
+@pytest.mark.parametrize("launch", ["0123456789", None])
+def test_a_create_that_was_interrupted_is_waited_for_and_destroyed(
+    client: Client, tmp_path: Path, launch: str | None
+) -> None:
+    """The journal knows that it was asked for; rollback and a later `down` by name both look long enough."""
+    client.__class__ = Interrupted
+    with pytest.raises(KeyboardInterrupt):
+        _created(client, tmp_path)
+    _down(client, tmp_path, "web", launch=launch)
+    assert (set(), set(), set()) == _account(client)
+
+
+def test_a_refused_create_is_not_waited_for_by_its_rollback(client: Client, tmp_path: Path) -> None:
+    """There is nothing to look for; an hour of patience is not used."""
+    with pytest.raises(Unprocessable):
+        creation.create_droplet(
+            client,
+            Journal(tmp_path / "j"),
+            _request("web", "0123456789", size="no"),
+            launch="0123456789",
+            timeouts=FAST,
+        )
+    book, begun = Journal(tmp_path / "j"), time.monotonic()
+    teardown.down(
+        client, "web", journal=book, files_root=tmp_path, timeouts=Timeouts(visible=3600), launch="0123456789"
+    )
+    assert time.monotonic() - begun < 5
+
+
+def test_an_interrupted_create_of_long_ago_is_looked_for_once(client: Client, tmp_path: Path) -> None:
+    """No listing lags for an hour."""
+    Journal(tmp_path / "j").intend("0123456789", "local", Kind.DROPLET, "web-0123456789")
+    late = Clock(wall=lambda: time.time() + 3600, sleep=lambda _seconds: pytest.fail("it waited"))
+    assert () == _down(client, tmp_path, "web", clock=late).destroyed
+
+
+class Dead(Client):
+    """A client of an API that went away."""
+
+    def droplets(self, *, tag: str | None = None, name: str | None = None) -> tuple[Droplet, ...]:
+        """Say so."""
+        raise Unreachable("No answer")
+
+
+def test_what_may_be_left_is_named_even_where_the_api_is_silent(client: Client, tmp_path: Path) -> None:
+    """From the journal; and the command that finishes it."""
+    number = _created(client, tmp_path)
+    client.__class__ = Dead
+    with pytest.raises(LeftBehind, match="may still be there") as caught:
+        _down(client, tmp_path, "web", launch="0123456789")
+    assert [(Kind.DROPLET, str(number))] == [(one.kind, one.id) for one in caught.value.left]
+    assert "cloudship down web" in (caught.value.next_step or "")
+
+
+class Beside(Client):
+    """A client beside which somebody launches another ship of the same owner while droplets are destroyed."""
+
+    def delete_droplet(self, droplet_id: int) -> None:
+        """Destroy it, and have the other ship come up."""
+        super().delete_droplet(droplet_id)
+        super().create_droplet(_request("db", "2123456789"))
+
+
+def test_a_tag_that_another_ship_began_to_carry_stays(client: Client, tmp_path: Path) -> None:
+    """Deleting the owner's tag then would make the other ship unreadable, and so immortal."""
+    _ship(client, "web", "0123456789")
+    client.__class__ = Beside
+    _down(client, tmp_path, "web")
+    client.__class__ = Client
+    _down(client, tmp_path, "db")
+    assert (set(), set(), set()) == _account(client)
+
+
+class Blind(Client):
+    """A client whose listings do not show the newest launch yet."""
+
+    hidden = 0
+
+    def droplets(self, *, tag: str | None = None, name: str | None = None) -> tuple[Droplet, ...]:
+        """List all but one."""
+        return tuple(one for one in super().droplets(tag=tag, name=name) if one.id != self.hidden)
+
+
+def test_a_rollback_beside_a_launch_that_is_not_listed_yet_leaves_it_findable(client: Client, tmp_path: Path) -> None:
+    """The other's key is there first: while it is, the ship's tag stays."""
+    _ship(client, "web", "0123456789")
+    rival = _ship(client, "web", "1123456789")
+    client.__class__ = Blind
+    client.hidden = rival  # type: ignore[attr-defined]
+    _down(client, tmp_path, "web", launch="0123456789")
+    client.__class__ = Client
+    assert [rival] == [one.id for one in client.droplets(tag=tags.ship_tag("web"))]
 
 
 @pytest.mark.parametrize(

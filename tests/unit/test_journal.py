@@ -5,6 +5,8 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import pytest
+
 from cloudship.journal import DONE, ENDED, INTENT, Journal
 from cloudship.models import Kind
 
@@ -25,7 +27,34 @@ def test_a_torn_last_line_is_passed_over(tmp_path: Path) -> None:
     book = Journal(place)
     book.intend("l", "local", Kind.KEY, "k")
     place.write_bytes(place.read_bytes() + b'{"at": 1, "wh')
+    book.intend("l", "local", Kind.DROPLET, "d")
+    assert ["k", "d"] == [entry.label for entry in book.entries()]
+
+
+@pytest.mark.parametrize(
+    "damage", [b"\xff\xfe\n", b"[]\n", b"3\n", b'{"at": "x", "what": 1}\n', b"[" * 100_000 + b"\n"]
+)
+def test_damage_costs_the_damaged_lines_alone(tmp_path: Path, damage: bytes) -> None:
+    """Whatever a broken disk leaves there, the rest is read."""
+    place = tmp_path / "journal.jsonl"
+    book = Journal(place)
+    book.intend("l", "local", Kind.KEY, "k")
+    place.write_bytes(damage + place.read_bytes() + damage)
     assert ["k"] == [entry.label for entry in book.entries()]
+
+
+def test_what_may_exist_is_what_was_asked_for_and_neither_refused_nor_ended(tmp_path: Path) -> None:
+    """Of each cloud its own; with the id where the answer was read."""
+    book = Journal(tmp_path / "journal.jsonl")
+    book.intend("a", "local", Kind.KEY, "key-a")
+    book.done("a", "local", Kind.KEY, "7")
+    book.intend("a", "local", Kind.DROPLET, "droplet-a")
+    book.intend("b", "local", Kind.DROPLET, "droplet-b")
+    book.refused("b", "local", Kind.DROPLET, "droplet-b")
+    book.intend("c", "local", Kind.DROPLET, "droplet-c")
+    book.ended("c", "local")
+    book.intend("d", "digitalocean", Kind.DROPLET, "droplet-d")
+    assert [("key-a", "7"), ("droplet-a", None)] == [(one.label, one.id) for one in book.asked("local")]
 
 
 def test_the_journal_is_for_its_user_alone(tmp_path: Path) -> None:

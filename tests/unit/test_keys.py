@@ -60,3 +60,12 @@ def test_a_configured_key_file_that_holds_none_is_refused(tmp_path: Path) -> Non
 def test_a_key_pair_does_not_show_its_private_half() -> None:
     """The repr is safe to log."""
     assert "PRIVATE" not in repr(mint("x"))
+
+
+def test_default_keys_that_cannot_be_used_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder, several lines or foreign letters in ~/.ssh are no reason to fail."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh" / "id_folder.pub").mkdir(parents=True)
+    for name, text in (("good", "ssh-ed25519 AAA me"), ("two", "ssh-rsa A\nssh-rsa B"), ("odd", "ssh-rsa A J\u00f6rg")):
+        (tmp_path / ".ssh" / f"id_{name}.pub").write_text(text, encoding="utf-8")
+    assert ("ssh-ed25519 AAA me",) == own_public_keys(())

@@ -31,7 +31,9 @@ def test_look_alikes_are_nobodys(carried: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["cloudship", "cloudship:web:0123456789", "cloudship:web:0123456789:x", "my:web:0123456789:1"]
+    "name",
+    ["cloudship", "cloudship:web:0123456789", "cloudship:web:0123456789:x", "my:web:0123456789:1"]
+    + [f"cloudship:web:0123456789:{stamp}" for stamp in ("\u00b2", "\u0663", "9" * 5000)],
 )
 def test_keys_of_others_are_nobodys(name: str) -> None:
     """Only the exact pattern is ours."""
