@@ -8,7 +8,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 INSTALLED := $(VENV)/.installed
 LOCAL := --cloud local
 
-.PHONY: help up down install check test fast booted bench soak clean
+.PHONY: help up down install check test fast bench clean
 
 help:
 	@echo "make up      put the demo app online on a droplet of the local cloud"

@@ -7,6 +7,9 @@ listing may lag. One found is adopted; of several the first is kept and the othe
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from cloudship import tags
 from cloudship.client import Client
 from cloudship.errors import BadAnswer, CloudError, Conflict, RateLimited, ServerFault, Unreachable, WaitTimeout
@@ -15,6 +18,7 @@ from cloudship.journal import Journal
 from cloudship.models import Droplet, DropletRequest, Key, Kind, Timeouts
 from cloudship.waiting import REAL, Clock, Pace, Pending, Ready, retrying, until
 
+T = TypeVar("T")
 UNCLEAR = (ServerFault, Unreachable, BadAnswer)
 _LOOKING = Pace(first=0.3, factor=1.7, longest=3.0)
 _REFUSED_FOR_NOW = (RateLimited, Conflict)  # had no effect, and DigitalOcean says itself to try again
@@ -111,36 +115,39 @@ def _found_droplet(
     notify: Notify,
     cause: Exception,
 ) -> int:
-    def look(_limit: float) -> Ready[tuple[Droplet, ...]] | Pending:
-        found = of_launch(client, request.name, launch)
-        return Ready(found) if found else Pending("no droplet of this launch is listed")
-
-    try:
-        found = until(
-            "the droplet to be listed",
-            look,
-            limit=timeouts.visible,
-            attempt_limit=timeouts.request,
-            on=_READ,
-            pace=_LOOKING,
-            clock=clock,
-            notify=notify,
-        )
-    except WaitTimeout:
-        raise cause from None
+    found = _listed(
+        "droplet", lambda: of_launch(client, request.name, launch), timeouts, clock=clock, notify=notify, cause=cause
+    )
     for extra in found[1:]:
         client.delete_droplet(extra.id)
     return found[0].id
 
 
 def _found_key(client: Client, name: str, timeouts: Timeouts, clock: Clock, notify: Notify, cause: Exception) -> Key:
-    def look(_limit: float) -> Ready[Key] | Pending:
-        found = next((one for one in client.ssh_keys() if one.name == name), None)
-        return Ready(found) if found else Pending("no key of this launch is listed")
+    def find() -> tuple[Key, ...]:
+        return tuple(one for one in client.ssh_keys() if one.name == name)
+
+    return _listed("key", find, timeouts, clock=clock, notify=notify, cause=cause)[0]
+
+
+def _listed(
+    what: str,
+    find: Callable[[], tuple[T, ...]],
+    timeouts: Timeouts,
+    *,
+    clock: Clock,
+    notify: Notify,
+    cause: Exception,
+) -> tuple[T, ...]:
+    """Look for what an unclear create may have made, for as long as a listing may lag; else raise what it raised."""
+
+    def look(_limit: float) -> Ready[tuple[T, ...]] | Pending:
+        found = find()
+        return Ready(found) if found else Pending(f"no {what} of this launch is listed")
 
     try:
         return until(
-            "the key to be listed",
+            f"the {what} to be listed",
             look,
             limit=timeouts.visible,
             attempt_limit=timeouts.request,

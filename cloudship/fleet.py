@@ -58,8 +58,7 @@ def down(
     """
     _check_name(name)
     clients = _clients(cloud, timeouts, start_local)
-    having = [client for client in clients if client.droplets(tag=tags.ship_tag(name))]
-    if len(having) > 1:
+    if len(clients) > 1 and sum(bool(client.droplets(tag=tags.ship_tag(name))) for client in clients) > 1:
         raise AmbiguousShip(f"{name} is on two clouds", next_step="say which: --cloud local or --cloud digitalocean")
     searched = tuple(client.cloud for client in clients)
     receipts = [

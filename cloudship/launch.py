@@ -18,8 +18,8 @@ from cloudship.config import ConfigKeys
 from cloudship.draft import Draft
 from cloudship.errors import BootFailed, CloudshipError, CommandFailed, LeftBehind, ShellError, ShipBusy, ShipExists
 from cloudship.events import Chosen, Event, Noted, Notify, Output, Phase, nobody
-from cloudship.models import Cloud, Droplet, DropletStatus, Kind, Left, OnFailure, Timeouts
-from cloudship.ship import CONTROL, Ship, files_root, journal, launch_files
+from cloudship.models import CONTROL, Cloud, Droplet, DropletStatus, Kind, Left, OnFailure, Timeouts
+from cloudship.ship import Ship, files_root, journal, launch_files
 from cloudship.ssh import Shell
 from cloudship.story import Story
 from cloudship.waiting import REAL, Clock
@@ -174,7 +174,7 @@ def _delivered(drawn: Draft, shell: Shell, address: str, limits: Timeouts, clock
 
 def _answering(drawn: Draft, droplet: Droplet, release: int, limits: Timeouts, clock: Clock, story: Story) -> Droplet:
     """Wait for the answer from outside; from then on the launch is not pending any more."""
-    plan, app = drawn.plan, drawn.request.app
+    app = drawn.request.app
     readiness.answering(
         f"http://{droplet.ip_address}/",
         release=release,
@@ -185,10 +185,7 @@ def _answering(drawn: Draft, droplet: Droplet, release: int, limits: Timeouts, c
         clock=clock,
         notify=story.tell,
     )
-    for tag in plan.tags:
-        if tag.startswith(f"{tags.SHARED}:pending:"):
-            drawn.client.detach_tag(tag, droplet.id)
-            teardown.drop_tag(drawn.client, tag)
+    _settle(drawn, droplet.id)
     return drawn.client.droplet(droplet.id)
 
 
@@ -328,13 +325,17 @@ def _kept(drawn: Draft, clock: Clock) -> tuple[Left, ...]:
     """Name what stays for a look, and mark the launch dead, so that the next `up` replaces it."""
     found = teardown.inventory(drawn.client, drawn.plan.name, launch=drawn.plan.launch)
     for droplet in found.droplets:
-        for tag in droplet.tags:
-            if tag.startswith(f"{tags.SHARED}:pending:"):
-                drawn.client.detach_tag(tag, droplet.id)
-                teardown.drop_tag(drawn.client, tag)
+        _settle(drawn, droplet.id)
         drawn.client.attach_tag(tags.pending_tag(int(clock.wall())), droplet.id)
     price = drawn.plan.price_hourly
     return tuple(Left(kind=Kind.DROPLET, id=str(one.id), price_hourly=price) for one in found.droplets)
+
+
+def _settle(drawn: Draft, droplet_id: int) -> None:
+    """Take the launch's own deadline off its droplet: it is not pending any more."""
+    tag = tags.pending_tag(drawn.plan.deadline)
+    drawn.client.detach_tag(tag, droplet_id)
+    teardown.drop_tag(drawn.client, tag)
 
 
 def _alive(client: Client, droplet_id: int, clock: Clock) -> Callable[[], str | None]:

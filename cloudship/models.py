@@ -14,6 +14,7 @@ from pydantic_core import CoreSchema, core_schema
 from cloudship.enums import Cloud, OnFailure
 
 __all__ = [
+    "CONTROL",
     "SHIP_NAME",
     "SHIP_RULE",
     "Account",
@@ -31,7 +32,6 @@ __all__ = [
     "PhaseTime",
     "Receipt",
     "Region",
-    "Release",
     "Result",
     "Secret",
     "ShipName",
@@ -43,6 +43,7 @@ __all__ = [
 ]
 
 SHIP_NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
+CONTROL = "cloudship-droplet"  # the program on the droplet, as userdata/ installs it
 SHIP_RULE = "lower-case letters, digits and '-', starts with a letter, ends with a letter or digit, at most 40"
 
 
@@ -238,15 +239,6 @@ class Result(Value):
     exit_status: int
     stdout: str
     stderr: str
-
-
-class Release(Value):
-    """One release of an app on its droplet."""
-
-    number: int
-    commit: str | None = None
-    state: str = "live"
-    at: float | None = None  # unix time
 
 
 class Timeouts(Value):

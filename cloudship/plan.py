@@ -78,6 +78,11 @@ class Plan(Value):
     notes: tuple[str, ...]  # fallbacks taken, keys ignored
 
     @property
+    def deadline(self) -> int:
+        """When a launch that has not answered is dead, unix time."""
+        return self.created + PENDING_SECONDS
+
+    @property
     def price_hourly(self) -> float:
         """USD an hour; the local cloud costs nothing."""
         return 0.0 if self.cloud is Cloud.LOCAL else self.size.price_hourly

@@ -22,12 +22,11 @@ from cloudship.errors import (
 )
 from cloudship.events import Noted, Notify, Output, nobody
 from cloudship.keys import LaunchFiles
-from cloudship.models import Droplet, DropletStatus, Timeouts
+from cloudship.models import CONTROL, Droplet, DropletStatus, Timeouts
 from cloudship.probe import Answer, look
 from cloudship.ssh import Shell
 from cloudship.waiting import EAGER, ONCE_A_SECOND, REAL, Clock, Pace, Pending, Ready, until
 
-CONTROL = "cloudship-droplet"
 _TRANSIENT = (NotFound, RateLimited, ServerFault, Unreachable, BadAnswer)  # a fresh id may be 404 for a while
 _PROBE = Pace(first=0.03, factor=1.5, longest=1.0)
 _EVIDENCE = 8  # lines

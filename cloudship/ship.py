@@ -18,13 +18,11 @@ from cloudship.errors import BadAnswer, CommandFailed, ShellUnreachable, ShipNot
 from cloudship.events import Notify, nobody
 from cloudship.journal import Journal
 from cloudship.keys import LaunchFiles, state_folder
-from cloudship.models import Cloud, Droplet, PhaseTime, Receipt, Result, Timeouts, rfc3339
+from cloudship.models import CONTROL, Cloud, Droplet, PhaseTime, Receipt, Result, Timeouts, rfc3339
 
 if TYPE_CHECKING:
     from cloudship.client import Client
     from cloudship.ssh import Shell
-
-CONTROL = "cloudship-droplet"  # the program on the droplet, as userdata/ installs it
 
 
 def launch_files(cloud: Cloud, name: str, launch: str) -> LaunchFiles:

@@ -11,8 +11,6 @@ import typer
 
 from cloudship.cli.options import CloudOption, NameArgument
 
-PATIENCE = 30  # seconds for a droplet that should answer
-
 
 def ssh(name: NameArgument, cloud: CloudOption = None) -> None:
     """Log in as root, with the ship's own key and its pinned host key."""
@@ -32,7 +30,7 @@ def run(
 ) -> int:
     """Run a command in the live release; ends with the command's own status, 255 when cloudship failed."""
     from cloudship import fleet
-    from cloudship.ship import CONTROL
+    from cloudship.models import CONTROL
 
     ship = fleet.get(name, cloud=cloud)
     data = b"" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read()

@@ -33,7 +33,6 @@ class Terminal:
         self._current: PhaseStarted | None = None
         self._since = 0.0
         self._detail = ""
-        self._detail_since = 0.0
         self._spinner = Spinner("dots")
 
     def __enter__(self) -> Self:

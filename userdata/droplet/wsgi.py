@@ -187,13 +187,7 @@ def _of_value(root: Path, module: str, file: Path, tree: ast.Module, value: ast.
         follow = value.value.id  # Dash shows its Flask app as `app.server`
     if follow:
         found = _resolve(root, module, file, follow, depth - 1)
-        return (*found[:3], False, found[4]) if found else _by_import(called, tree, file)
-    return None
-
-
-def _by_import(called: str, tree: ast.Module, file: Path) -> Optional[_Origin]:
-    """Judge a call of something unknown, such as `connexion.App(...)`, by nothing: refuse to guess."""
-    del called, tree, file  # a guess here would deploy the wrong thing
+        return (*found[:3], False, found[4]) if found else None  # a guess would deploy the wrong thing
     return None
 
 

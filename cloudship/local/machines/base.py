@@ -102,7 +102,3 @@ class Driver(ABC):
     @abstractmethod
     def image_note(self, slug: str) -> str | None:
         """Say what really boots for a slug, as in "debian 12 stand-in"; None when it is the real thing."""
-
-    @abstractmethod
-    def prepared(self, slug: str) -> bool:
-        """Whether the root file system of a slug is built; `create` builds it otherwise."""

@@ -77,11 +77,6 @@ class NoneDriver(Driver):
         del slug  # the same for all
         return "no machine: driver none"
 
-    def prepared(self, slug: str) -> bool:
-        """Nothing needs to be built."""
-        del slug  # the same for all
-        return True
-
     def _told(self) -> dict[str, str]:
         try:
             return dict(json.loads(self._file.read_text(encoding="utf-8")))

@@ -21,7 +21,7 @@ from cloudship.local.machines.nspawn.cgroup import Group, groups
 from cloudship.local.machines.nspawn.disk import Disk
 from cloudship.local.machines.nspawn.names import Names
 from cloudship.local.machines.nspawn.network import Wiring
-from cloudship.local.machines.rootfs import build, built, recipe
+from cloudship.local.machines.rootfs import build, recipe
 
 _PROGRAMS = ("systemd-nspawn", "mmdebstrap", "nft", "ip", "mkfs.ext4")
 _INIT_LIMIT = 10.0  # seconds from the start of nspawn to the machine's init
@@ -131,10 +131,6 @@ class NspawnDriver(Driver):
     def image_note(self, slug: str) -> str | None:
         """Say what boots instead of what the slug promises."""
         return recipe(slug).note
-
-    def prepared(self, slug: str) -> bool:
-        """Whether the root file system is built."""
-        return built(recipe(slug)) is not None
 
     def _disk(self, droplet_id: int) -> Disk:
         return Disk(self._machines / str(droplet_id))

@@ -58,6 +58,8 @@ def build(recipe: Recipe, tell: Tell = lambda _line: None) -> Path:
         unfinished = place.with_suffix(".part")
         _remove(unfinished)
         tell(f"building {recipe.origin.lower()} {recipe.codename} for {recipe.slug}, once; about half a minute")
+        for lost in recipe.host.not_copied:
+            tell(f"not copied: {lost}")
         _bootstrap(recipe, unfinished, tell)
         _prepare(recipe, unfinished)
         unfinished.rename(place)
