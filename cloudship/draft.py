@@ -4,35 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from cloudship import appinfo, git, index, keys, plan, source, tags
+from cloudship import index, keys, plan, tags
 from cloudship.client import Client
-from cloudship.config import Config, Loaded, load
+from cloudship.config import Config
 from cloudship.errors import ConfigError, NotFound, Unauthorized
 from cloudship.keys import KeyPair
 from cloudship.models import Cloud, Image, Secret
 from cloudship.plan import Catalogue, Plan
 from cloudship.render import HostKey
-from cloudship.source import GitSource, SourceTree
+from cloudship.request import Request
 from cloudship.waiting import Clock
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asked for, read and checked, before any cloud is asked."""
-
-    name: str
-    loaded: Loaded
-    tree: SourceTree
-    app: appinfo.AppInfo
-    notes: tuple[str, ...]
-
-    @property
-    def config(self) -> Config:
-        """The merged configuration."""
-        return self.loaded.config
 
 
 @dataclass(frozen=True)
@@ -49,22 +31,6 @@ class Draft:
     def env(self) -> Mapping[str, Secret]:
         """The app's values."""
         return self.request.config.env
-
-
-def request(text: str | Path, given: Mapping[str, Any], config_file: Path | None, workspace: Path) -> Request:
-    """
-    Read source and configuration, and find out which app it is.
-
-    Raises:
-        UsageError: whatever is wrong with them.
-    """
-    asked = source.parse(text)
-    tree = git.read(asked, workspace)
-    loaded = load(tree.root, file=config_file, foreign=isinstance(asked, GitSource), given=given)
-    app = appinfo.inspect(tree.root, loaded.outside)
-    name = loaded.config.name or source.default_name(asked)
-    notes = tuple(f"{key} in the app's own file is ignored: it comes from a git URL" for key in loaded.ignored)
-    return Request(name, loaded, tree, app, notes)
 
 
 def draw(asked: Request, client: Client, clock: Clock) -> Draft:

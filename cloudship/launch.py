@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from filelock import FileLock, Timeout
 from typing_extensions import Unpack
 
-from cloudship import appinfo, clouds, creation, draft, git, hostkey, readiness, tags, teardown
+from cloudship import appinfo, clouds, creation, draft, git, hostkey, readiness, request, tags, teardown, verdict
 from cloudship.client import Client
 from cloudship.config import ConfigKeys
 from cloudship.draft import Draft
@@ -62,7 +62,7 @@ def up(
     with TemporaryDirectory(prefix="cloudship-") as workspace:
         with story.phase(Phase.PLAN) as outcome:
             file = Path(config_file) if config_file is not None else None
-            asked = draft.request(source, given, file, Path(workspace))
+            asked = request.read(source, given, file, Path(workspace))
             endpoint = clouds.choose(asked.config.cloud, start_local=start_local)
             client = Client(endpoint, timeouts=limits, clock=clock, notify=story.tell)
             drawn = draft.draw(asked, client, clock)
@@ -158,6 +158,7 @@ def _delivered(drawn: Draft, shell: Shell, address: str, limits: Timeouts, clock
             ssh=files.options(),
             line=line,
             limit=limits.push + limits.release,
+            options=(f"by={plan.owner}", "action=up", f"commit={drawn.request.tree.description}"),
         )
     )
     with story.phase(Phase.PUSH) as outcome:
@@ -165,7 +166,9 @@ def _delivered(drawn: Draft, shell: Shell, address: str, limits: Timeouts, clock
         outcome.append(f"{plan.sent.files} files, {plan.sent.size / 1000:.0f} kB")
     with story.phase(Phase.RELEASE) as outcome:
         push.result()
-        number = _release_number(said)
+        number = verdict.number(said)
+        if number is None:
+            raise BootFailed("The push went through, yet no release was announced", evidence=said[-6:])
         outcome.append(f"release {number}")
     early.join()
     boot.wait_for("bootstrap", timeouts=limits, clock=clock, notify=tell)
@@ -229,14 +232,6 @@ def _build_line(text: str) -> Event:
         return Output(origin="build", line=told["text"] or f"{told['stage']} {told['state']}")
     except (ValueError, KeyError, TypeError):
         return Output(origin="build", line=text)
-
-
-def _release_number(said: list[str]) -> int:
-    for text in reversed(said):
-        words = text.split()
-        if text.startswith("cloudship: release ") and text.endswith(" is live") and words[2].isdigit():
-            return int(words[2])
-    raise BootFailed("The push went through, yet no release was announced", evidence=said[-6:])
 
 
 def _make_room(drawn: Draft, limits: Timeouts, clock: Clock, story: Story) -> None:

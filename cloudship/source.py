@@ -25,14 +25,16 @@ NEVER_UNTRACKED = (
 _PRIVATE_KEY = re.compile(rb"\s*-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----")
 _SCP_LIKE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:(?!/?/)\S+")
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+-]*")
+_REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+~^-]*")  # in a repository that is here
 _ENVIRONMENT_MARK = "pyvenv.cfg"
 
 
 @dataclass(frozen=True)
 class FolderSource:
-    """A folder on this machine."""
+    """A folder on this machine: as it is now, or as a commit of its repository has it."""
 
     path: Path
+    ref: str | None = None  # branch, tag or commit; None: as it is now
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class SourceTree:
 
 def parse(text: str | Path) -> Source:
     """
-    Understand a SOURCE: a folder, or a git URL with an optional `@ref`.
+    Understand a SOURCE: a folder or a git URL, each with an optional `@ref`.
 
     Raises:
         SourceError: a folder that does not exist, a file, or a URL that is not taken.
@@ -93,6 +95,8 @@ def parse(text: str | Path) -> Source:
     if isinstance(text, str) and re.match(r"[a-z-]+::", shown):
         raise SourceError(f"{shown} is no URL that is fetched from; {', '.join(sorted(SCHEMES))} are")
     path = Path(text).expanduser()
+    if not path.exists() and (at_ref := _folder_at_ref(shown)) is not None:
+        return at_ref
     if not path.exists():
         raise SourceError(f"{shown} does not exist", next_step="name the folder that holds the app")
     if not path.is_dir():
@@ -206,6 +210,14 @@ def _git(text: str) -> GitSource:
     if ref is not None and (not _REF.fullmatch(ref) or ".." in ref):
         raise SourceError(f"{ref!r} is no branch, tag or commit")
     return GitSource(url, ref)
+
+
+def _folder_at_ref(text: str) -> FolderSource | None:
+    head, at, ref = text.rpartition("@")
+    folder = Path(head or ".").expanduser()
+    if not at or not folder.is_dir() or not _REVISION.fullmatch(ref) or ".." in ref:
+        return None
+    return FolderSource(folder.resolve(), ref)
 
 
 def _parted(text: str) -> tuple[str, str | None]:

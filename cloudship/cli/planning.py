@@ -26,14 +26,14 @@ def plan(
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Show what `up` would do: the requests, what is sent, the price. Nothing is created."""
-    from cloudship import clouds, draft
+    from cloudship import clouds, draft, request
     from cloudship.cli.localcloud import start_local
     from cloudship.client import Client
     from cloudship.waiting import REAL
 
     given = {"name": name, "image": image, "size": size, "region": region, "ttl": ttl, "app": app, "cloud": cloud}
     with TemporaryDirectory(prefix="cloudship-") as workspace:
-        asked = draft.request(source, given, config, Path(workspace))
+        asked = request.read(source, given, config, Path(workspace))
         endpoint = clouds.choose(asked.config.cloud, start_local=start_local)
         drawn = draft.draw(asked, Client(endpoint), REAL)
     told = planned(drawn.plan)

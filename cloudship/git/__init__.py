@@ -1,7 +1,8 @@
 """
 Reads what is sent and pushes it; the only caller of git.
 
-    read   -> folder.py, or remote.py for a URL: an exact copy, and a commit of it in a repository of our own
+    read   -> folder.py; commit.py for a commit of it; remote.py for a URL: an exact copy, and a commit of it in a
+              repository of our own
     push   -> pushing.py: that commit to the droplet, whose hook releases it
 
 The user's repository is never written to, and nothing that it, or a global configuration, names is run.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cloudship.git import folder, remote
+from cloudship.git import commit, folder, remote
 from cloudship.git.pushing import push
 from cloudship.git.repository import Repository
 from cloudship.source import FolderSource, Source, SourceTree
@@ -36,6 +37,8 @@ def read(source: Source, workspace: Path, *, limit: float = 600.0, clock: Clock 
         WaitTimeout: the limit was reached.
     """
     repository = Repository(workspace, clock)
+    if isinstance(source, FolderSource) and source.ref is not None:
+        return commit.read(source, repository)
     if isinstance(source, FolderSource):
         return folder.read(source, repository)
     return remote.read(source, repository, limit)

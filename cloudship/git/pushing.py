@@ -9,6 +9,7 @@ import shlex
 import subprocess
 from collections.abc import Callable, Sequence
 
+from cloudship import verdict
 from cloudship.errors import GitError, ReleaseFailed, WaitTimeout
 from cloudship.git import process
 from cloudship.git.repository import Repository
@@ -17,8 +18,8 @@ from cloudship.waiting import REAL, Clock
 
 _TICK = 0.2  # seconds
 _CHUNK = 65536  # bytes
-_GUILTY = "  | "  # how the lines begin that say why
-_FAILED = "cloudship: release failed: "  # how the droplet's last line begins
+DEPLOYED = "refs/cloudship/deployed"  # no branch: what is sent this way has no history to go on from
+_LAUNCH_AGAIN = "mend it and launch again; --on-failure keep leaves the droplet for a look"
 
 
 def push(
@@ -28,7 +29,9 @@ def push(
     ssh: Sequence[str],
     line: Callable[[str], None],
     limit: float,
-    ref: str = "refs/heads/main",
+    ref: str = DEPLOYED,
+    options: Sequence[str] = (),
+    next_step: str = _LAUNCH_AGAIN,
     tick: Callable[[], None] = lambda: None,
     clock: Clock = REAL,
 ) -> None:
@@ -42,6 +45,8 @@ def push(
         line: hears every line that the droplet says.
         limit: seconds for everything.
         ref: what to set there, whatever it was before.
+        options: what the droplet is told besides, as `name=value`.
+        next_step: what the user can do when the release fails.
         tick: called at least five times a second meanwhile; what it raises ends the push.
         clock: the time.
 
@@ -56,7 +61,10 @@ def push(
         "GIT_SSH_VARIANT": "ssh",
         "GIT_ALLOW_PROTOCOL": "ssh:file",
     }
-    words = repository.words("push", "--porcelain", "--no-progress", "--force", "--", url, f"{tree.commit}:{ref}")
+    told = [f"--push-option={option}" for option in options]
+    words = repository.words(
+        "push", "--porcelain", "--no-progress", "--force", *told, "--", url, f"{tree.commit}:{ref}"
+    )
     said: list[str] = []  # by the droplet
     own: list[str] = []  # by git at our side
 
@@ -73,7 +81,7 @@ def push(
             raise WaitTimeout("the push and the release in it to end", limit=limit, last=last)
         status = pushing.wait()
     if status != 0:
-        raise _failure(said, own)
+        raise _failure(said, own, next_step)
 
 
 def _listen(
@@ -105,15 +113,8 @@ def _listen(
     return True
 
 
-def _failure(said: Sequence[str], own: Sequence[str]) -> ReleaseFailed | GitError:
+def _failure(said: Sequence[str], own: Sequence[str], next_step: str) -> ReleaseFailed | GitError:
     """Tell a release that was refused from a push that failed."""
     if not any(text.startswith("!") and "hook declined" in text for text in own):
         return GitError("The push broke off", evidence=[*said, *own][-process.SHOWN :])
-    verdict = next((text for text in reversed(said) if text.startswith(_FAILED)), None)
-    guilty = [text[len(_GUILTY) :] for text in said if text.startswith(_GUILTY)]
-    reason = verdict.removeprefix(_FAILED) if verdict else "the droplet did not say why"
-    return ReleaseFailed(
-        f"The release failed: {reason}",
-        evidence=(guilty if verdict else said)[-process.SHOWN + 2 :],
-        next_step="mend it and launch again; --on-failure keep leaves the droplet for a look",
-    )
+    return verdict.failure(said, next_step=next_step)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 from cloudship import source as sending
 from cloudship.errors import SourceError
 from cloudship.git import process
-from cloudship.git.repository import Copy, Repository
-from cloudship.source import Entry, GitSource, SourceTree
+from cloudship.git.objects import copy_tree
+from cloudship.git.repository import Repository
+from cloudship.source import GitSource, SourceTree
 
 _FETCHED = "refs/cloudship/source"
 _HASH = re.compile(r"[0-9a-f]{4,64}")
@@ -27,9 +27,12 @@ def read(source: GitSource, repository: Repository, limit: float) -> SourceTree:
     repository.create(source.url)
     found = _fetch(source, repository, limit)
     origin, tree = repository.call("rev-parse", f"{found}^{{commit}}", f"{found}^{{tree}}").decode().split()
-    entries, hashes = _entries(tree, source, repository)
-    sending.check_sizes(entries)
-    _copy(entries, hashes, repository)
+    entries = copy_tree(
+        tree,
+        repository,
+        shown=source.shown,
+        instead=f"git clone --recurse-submodules {sending.public_url(source.url)}, then cloudship up with that folder",
+    )
     description = f"{source.shown} at {origin[:7]}"
     return SourceTree(
         root=repository.root,
@@ -81,35 +84,3 @@ def _cannot_be_shallow(lines: tuple[str, ...]) -> bool:
 def _exists(name: str, repository: Repository) -> bool:
     words = repository.words("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
     return process.call(words, environ=repository.environ).status == 0
-
-
-def _entries(tree: str, source: GitSource, repository: Repository) -> tuple[list[Entry], list[str]]:
-    entries, hashes, submodules = [], [], []
-    for item in repository.call("ls-tree", "-r", "-z", "-l", "--full-tree", tree).split(b"\0")[:-1]:
-        facts, _, raw = item.partition(b"\t")
-        mode, kind, name, size = facts.decode().split()
-        path = os.fsdecode(raw)
-        if kind == "commit":
-            submodules.append(sending.printable(path))
-        else:
-            entries.append(Entry(path, mode, int(size)))
-            hashes.append(name)
-    if submodules:
-        raise SourceError(
-            f"{source.shown} has submodules, which are not fetched:",
-            evidence=submodules[: sending.SHOWN],
-            next_step=f"git clone --recurse-submodules {sending.public_url(source.url)}, then "
-            "cloudship up with that folder",
-        )
-    return entries, hashes
-
-
-def _copy(entries: list[Entry], hashes: list[str], repository: Repository) -> None:
-    contents = repository.call("cat-file", "--batch", stdin="".join(f"{name}\n" for name in hashes).encode())
-    copy = Copy(repository.root)
-    at = 0
-    for entry in entries:
-        start = contents.index(b"\n", at) + 1
-        at = start + entry.size + 1
-        copy.add(entry, contents[start : at - 1])
-    copy.finish()

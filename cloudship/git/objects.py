@@ -1,0 +1,56 @@
+"""Files of a tree that git holds: listed, and copied out of its objects."""
+
+from __future__ import annotations
+
+import os
+
+from cloudship import source as sending
+from cloudship.errors import SourceError
+from cloudship.git.repository import Copy, Repository
+from cloudship.source import Entry
+
+
+def copy_tree(tree: str, repository: Repository, *, shown: str, instead: str) -> list[Entry]:
+    """
+    Copy the files of a tree beside the repository.
+
+    Args:
+        tree: its hash.
+        repository: holds the objects.
+        shown: how the source is shown.
+        instead: what to do where it has submodules, which are not in the tree.
+
+    Raises:
+        SourceError: it is empty, too large, has submodules, or holds what is never sent.
+    """
+    entries, hashes, submodules = _entries(tree, repository)
+    if submodules:
+        raise SourceError(
+            f"{shown} has submodules, which are not fetched:",
+            evidence=submodules[: sending.SHOWN],
+            next_step=instead,
+        )
+    sending.check_sizes(entries)
+    contents = repository.call("cat-file", "--batch", stdin="".join(f"{name}\n" for name in hashes).encode())
+    copy = Copy(repository.root)
+    at = 0
+    for entry in entries:
+        start = contents.index(b"\n", at) + 1
+        at = start + entry.size + 1
+        copy.add(entry, contents[start : at - 1])
+    copy.finish()
+    return entries
+
+
+def _entries(tree: str, repository: Repository) -> tuple[list[Entry], list[str], list[str]]:
+    entries, hashes, submodules = [], [], []
+    for item in repository.call("ls-tree", "-r", "-z", "-l", "--full-tree", tree).split(b"\0")[:-1]:
+        facts, _, raw = item.partition(b"\t")
+        mode, kind, name, size = facts.decode().split()
+        path = os.fsdecode(raw)
+        if kind == "commit":
+            submodules.append(sending.printable(path))
+        else:
+            entries.append(Entry(path, mode, int(size)))
+            hashes.append(name)
+    return entries, hashes, submodules
