@@ -32,6 +32,7 @@ __all__ = [
     "PhaseTime",
     "Receipt",
     "Region",
+    "Release",
     "Result",
     "Secret",
     "ShipName",
@@ -239,6 +240,19 @@ class Result(Value):
     exit_status: int
     stdout: str
     stderr: str
+
+
+class Release(Value):
+    """One release of a ship's app, as the droplet recorded it."""
+
+    number: int
+    state: str  # live, kept, failed or cut off
+    action: str  # what made it: up, deploy, push, env, ...
+    by: str
+    at: str  # RFC 3339 in UTC
+    commit: str  # a commit's hash, or what was sent, in words
+    seconds: dict[str, float] = Field(default_factory=dict)  # of each stage
+    failure: str | None = None  # why it never went live
 
 
 class Timeouts(Value):

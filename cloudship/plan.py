@@ -8,9 +8,6 @@ frozen `Plan`. `cloudship plan` prints it, `up` carries it out: nothing is decid
 from __future__ import annotations
 
 import difflib
-import getpass
-import re
-import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -151,7 +148,7 @@ def draw(
     size = _size(config.size, catalogue)
     region = _region(config.region, catalogue)
     expires = moment.now + config.ttl if config.ttl is not None else None
-    owner = config.owner or default_owner()
+    owner = config.owner or tags.default_owner()
     spec = render.BootSpec(
         name=name,
         authorized_keys=(launch_key, *authorized),
@@ -181,15 +178,6 @@ def draw(
         settings=settings,
         notes=(*said, *notes, *app.warnings),
     )
-
-
-def default_owner() -> str:
-    """Say who launches: login and host name, in the letters that a tag can carry."""
-    try:
-        login = getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name, as in some containers
-        login = "somebody"
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", f"{login}-{socket.gethostname()}")[:60].strip("-")
 
 
 def _image(asked: str | None, catalogue: Catalogue) -> tuple[Image, tuple[str, ...]]:

@@ -183,6 +183,31 @@ class Boot:
         self._notify(Output(origin="boot", line=f"{stage}: {text or state}"))
 
 
+def switched(url: str, release: int, *, timeouts: Timeouts, clock: Clock = REAL, notify: Notify = nobody) -> Answer:
+    """
+    Wait until a release answers from outside, with whatever status: the droplet has looked at its health already.
+
+    Raises:
+        WaitTimeout: another release answers, or nobody.
+    """
+
+    def attempt(limit: float) -> Ready[Answer] | Pending:
+        answer = look(url, limit=limit)
+        shown = "nginx itself" if answer.release is None else f"release {answer.release}"
+        return Ready(answer) if answer.release == release else Pending(f"{answer.status} by {shown}")
+
+    return until(
+        f"release {release} to answer at {url}",
+        attempt,
+        limit=timeouts.answer,
+        attempt_limit=timeouts.attempt,
+        on=(Unreachable,),
+        pace=_PROBE,
+        clock=clock,
+        notify=notify,
+    )
+
+
 def answering(
     url: str,
     *,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import html
 import json
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -13,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Self
 
-from cloudship import tags, teardown
+from cloudship import card, releasing, tags, teardown
 from cloudship.errors import BadAnswer, CommandFailed, ShellUnreachable, ShipNotFound
 from cloudship.events import Notify, nobody
 from cloudship.journal import Journal
 from cloudship.keys import LaunchFiles, state_folder
-from cloudship.models import CONTROL, Cloud, Droplet, PhaseTime, Receipt, Result, Timeouts, rfc3339
+from cloudship.models import CONTROL, Cloud, Droplet, PhaseTime, Receipt, Release, Result, Secret, Timeouts, rfc3339
+from cloudship.releasing import Place
 
 if TYPE_CHECKING:
     from cloudship.client import Client
+    from cloudship.deploy import Deployed
     from cloudship.ssh import Shell
 
 
@@ -178,19 +179,132 @@ class Ship:
         data = input.encode() if isinstance(input, str) else input
         return self.execute((CONTROL, "run", *as_root, "--", *words), check=check, limit=timeout, stdin=data)
 
-    def logs(self, *, lines: int = 100, process: str = "web") -> str:
-        """Give the last lines of what a process of the app said."""
-        return self.execute((CONTROL, "logs", "-n", str(lines), process), check=True).stdout
+    def logs(self, *, lines: int = 100, process: str = "web", since: str | None = None) -> str:
+        """
+        Give the last lines of what a process of the app said.
 
-    def follow_logs(self, line: Callable[[str], None], *, lines: int = 100, process: str = "web") -> None:
-        """Hand every line that a process says to `line`, until the connection ends."""
+        Args:
+            lines: how many at most.
+            process: a name in the Procfile, of a schedule, or `all`.
+            since: as journalctl reads it: `1h ago`, `2026-01-31 12:00`.
+
+        Raises:
+            CommandFailed: there is no such process; with those that there are.
+        """
+        return self.execute(_logs_words(lines, process, since), check=True).stdout
+
+    def follow_logs(
+        self, line: Callable[[str], None], *, lines: int = 100, process: str = "web", since: str | None = None
+    ) -> int:
+        """Hand every line that a process says to `line`, until the connection ends; 2 when there is none."""
         with self.shell() as shell:
-            shell.stream((CONTROL, "logs", "-f", "-n", str(lines), process), line=line)
+            return shell.stream((*_logs_words(lines, process, since), "-f"), line=line)
 
     def follow_boot(self, line: Callable[[str], None]) -> int:
         """Hand every line of the first boot to `line` until it ended; 0 when it went well."""
         with self.shell() as shell:
             return shell.stream((CONTROL, "boot-log", "--follow"), line=line)
+
+    def deploy(
+        self,
+        source: str | Path = ".",
+        *,
+        config_file: Path | str | None = None,
+        notify: Notify = nobody,
+        **config: Any,
+    ) -> Deployed:
+        """
+        Make a source the live release; the one before stays live until the new one answers.
+
+        Args:
+            source: a folder or a git URL, each with an optional `@ref`.
+            config_file: a configuration from outside the app.
+            notify: hears what happens.
+            config: keys of the configuration; `env` among them wins over the values that the ship has.
+
+        Raises:
+            UsageError: nothing was sent.
+            ReleaseFailed: the release before stays live.
+        """
+        from cloudship.deploy import deploy
+
+        file = Path(config_file) if config_file is not None else None
+        done = deploy(self._place(), source, config, config_file=file, by=tags.default_owner(), notify=notify)
+        self._release = done.release
+        return done
+
+    def rollback(self, release: int | None = None, *, notify: Notify = nobody) -> int:
+        """
+        Make an earlier release live again, its values included; gives its number.
+
+        Args:
+            release: which; None: the last good one before the live one.
+            notify: hears what the droplet says.
+
+        Raises:
+            ConfigError: there is none to go back to.
+            ReleaseFailed: it does not come up any more; the live one stays.
+        """
+        with self.shell() as shell:
+            self._release = releasing.rollback(shell, self.name, release, by=tags.default_owner(), notify=notify)
+        return self._release
+
+    def releases(self) -> tuple[Release, ...]:
+        """List the releases that are kept, newest first."""
+        with self.shell() as shell:
+            return releasing.releases(shell)
+
+    def release_log(self, release: int | None = None) -> tuple[dict[str, Any], ...]:
+        """Read the log of a release, the newest one's without a number: stage, state, seconds, text each."""
+        with self.shell() as shell:
+            return releasing.log(shell, release)
+
+    def env(self) -> dict[str, Secret]:
+        """Read the app's values."""
+        with self.shell() as shell:
+            return releasing.environment(shell)
+
+    def set_env(
+        self, values: Mapping[str, str | Secret], *, unset: Sequence[str] = (), notify: Notify = nobody
+    ) -> int | None:
+        """
+        Change the app's values, which makes a release without a build; gives its number, None when nothing changed.
+
+        Raises:
+            ReleaseFailed: the app does not come up with them; the live release and its values stay.
+        """
+        secrets = {name: value if isinstance(value, Secret) else Secret(value) for name, value in values.items()}
+        with self.shell() as shell:
+            made = releasing.change_environment(
+                shell, self.name, secrets, unset, by=tags.default_owner(), notify=notify
+            )
+        self._release = made or self._release
+        return made
+
+    def in_maintenance(self) -> bool:
+        """Ask whether the site is closed to visitors."""
+        with self.shell() as shell:
+            return releasing.maintenance(shell)
+
+    def close_site(self, message: str = "") -> None:
+        """Show visitors a page of maintenance, until `open_site`; releases go on as ever."""
+        with self.shell() as shell:
+            releasing.close_site(shell, message)
+
+    def open_site(self) -> None:
+        """Let visitors reach the app again."""
+        with self.shell() as shell:
+            releasing.open_site(shell)
+
+    def scale(self, **counts: int) -> dict[str, int]:
+        """Say how many of each process run; gives what is wanted now, without arguments as it is."""
+        with self.shell() as shell:
+            return releasing.scale(shell, counts)
+
+    def _place(self) -> Place:
+        if not self.files.identity.exists():
+            raise self._no_key()
+        return Place(self.name, self.ip_address, self.files, self._timeouts)
 
     def execute(
         self,
@@ -223,12 +337,15 @@ class Ship:
         from cloudship.ssh import Shell
 
         if not self.files.identity.exists():
-            raise ShellUnreachable(
-                f"This machine holds no key for {self.name}: it was launched by {self.owner}",
-                next_step=f"ssh root@{self.ip_address}, with a key of your own that was authorised",
-            )
+            raise self._no_key()
         with Shell.connect(self.ip_address, files=self.files, limit=self._timeouts.ssh) as shell:
             yield shell
+
+    def _no_key(self) -> ShellUnreachable:
+        return ShellUnreachable(
+            f"This machine holds no key for {self.name}: it was launched by {self.owner}",
+            next_step=f"ssh root@{self.ip_address}, with a key of your own that was authorised",
+        )
 
     def openssh(self) -> tuple[str, ...]:
         """Give the words of the ssh command that logs in, with key and pinned host key."""
@@ -267,14 +384,16 @@ class Ship:
 
     def _repr_html_(self) -> str:
         """Show the ship in a notebook: state, URL, times."""
-        link = f'<a href="{html.escape(self.url)}" target="_blank">{html.escape(self.url)}</a>'
         facts = [
-            ("state", html.escape(self.state)),
-            ("url", link),
-            ("droplet", f"{self.droplet_id} on {self.cloud.value}, {html.escape(self.image)}"),
+            ("state", self.state),
+            ("url", self.url),
+            ("droplet", f"{self.droplet_id} on {self.cloud.value}, {self.image}"),
             ("price", f"${self.price_hourly:.5f} an hour"),
             ("expires", self.expires_at or "never"),
             *((time.name, f"{time.seconds:.2f} s") for time in self.timeline),
         ]
-        rows = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in facts)
-        return f"<table><caption><b>{html.escape(self.name)}</b></caption>{rows}</table>"
+        return card.table(self.name, facts, links=frozenset({"url"}))
+
+
+def _logs_words(lines: int, process: str, since: str | None) -> tuple[str, ...]:
+    return (CONTROL, "logs", process, "-n", str(lines), *(() if since is None else ("--since", since)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import re
 import secrets
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -104,3 +106,12 @@ def _values(tags: frozenset[str], part: str) -> list[str]:
 
 def _number(values: list[str]) -> int | None:
     return int(values[0]) if values else None
+
+
+def default_owner() -> str:
+    """Say who launches: login and host name, in the letters that a tag can carry."""
+    try:
+        login = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in some containers
+        login = "somebody"
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", f"{login}-{socket.gethostname()}")[:60].strip("-")

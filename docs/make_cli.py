@@ -9,7 +9,10 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 PAGE = Path(__file__).parent / "cli.md"
-VERBS = ["up", "down", "list", "show", "ssh", "run", "logs", "plan", "render", "doctor"]
+VERBS = [
+    *("up", "down", "list", "show", "deploy", "rollback", "releases", "env", "maintenance", "scale"),
+    *("ssh", "run", "logs", "plan", "render", "doctor"),
+]
 LOCAL = ["setup", "start", "stop", "status", "reset", "env", "images"]
 INTRODUCTION = """# Command line
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cloudship.cli import inside, localcloud, planning, ships, upanddown
+from cloudship.cli import inside, localcloud, planning, releases, running, ships, upanddown
 from cloudship.cli.options import State
 
 app = typer.Typer(
@@ -41,6 +41,12 @@ app.command("show")(ships.show)
 app.command("ssh")(inside.ssh)
 app.command("run", context_settings={"ignore_unknown_options": True})(inside.run)
 app.command("logs")(inside.logs)
+app.command("deploy")(releases.deploy)
+app.command("rollback")(releases.rollback)
+app.command("releases")(releases.releases)
+app.command("env")(running.env)
+app.command("maintenance")(running.maintenance)
+app.command("scale")(running.scale)
 app.command("plan")(planning.plan)
 app.command("render")(planning.render)
 app.command("doctor")(planning.doctor)

@@ -43,9 +43,11 @@ def run(
 
 def logs(
     name: NameArgument,
+    process: Annotated[str, typer.Argument(help="Of the Procfile, of a schedule, or all.")] = "web",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,  # noqa: FBT002
     boot: Annotated[bool, typer.Option("--boot", help="The first boot instead of the app.")] = False,  # noqa: FBT002
     lines: Annotated[int, typer.Option("--lines", "-n", help="How many to begin with.")] = 100,
+    since: Annotated[str | None, typer.Option(help="From when on, as in '1h ago'.", show_default=False)] = None,
     cloud: CloudOption = None,
 ) -> int:
     """Show what the app said, or with --boot the first boot, live from the first second that sshd answers."""
@@ -56,9 +58,8 @@ def logs(
     if boot:
         return ship.follow_boot(_boot_line)
     if follow:
-        ship.follow_logs(_print, lines=lines)
-    else:
-        sys.stdout.write(ship.logs(lines=lines))
+        return ship.follow_logs(_print, lines=lines, process=process, since=since)
+    sys.stdout.write(ship.logs(lines=lines, process=process, since=since))
     return 0
 
 

@@ -1,0 +1,26 @@
+"""The table that a notebook shows of a value; pure."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+
+def table(caption: str, rows: Sequence[tuple[str, str]], *, links: frozenset[str] = frozenset()) -> str:
+    """
+    Write a table of two columns in HTML.
+
+    Args:
+        caption: above it.
+        rows: name and text of each; everything is escaped.
+        links: names of the rows whose text is a URL.
+    """
+    shown = "".join(
+        f"<tr><th>{html.escape(name)}</th><td>{_cell(text, name in links)}</td></tr>" for name, text in rows
+    )
+    return f"<table><caption><b>{html.escape(caption)}</b></caption>{shown}</table>"
+
+
+def _cell(text: str, linked: bool) -> str:  # noqa: FBT001  two ways to write one cell
+    escaped = html.escape(text)
+    return f'<a href="{escaped}" target="_blank">{escaped}</a>' if linked and text else escaped

@@ -1,0 +1,120 @@
+"""`deploy`: a source becomes the live release of a running ship; the release before stays live until it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from cloudship import readiness, releasing, request
+from cloudship.errors import CloudshipError
+from cloudship.events import Noted, Notify, Phase, nobody
+from cloudship.models import PhaseTime, Secret
+from cloudship.releasing import Place
+from cloudship.request import Request
+from cloudship.ssh import Shell
+from cloudship.story import Story
+from cloudship.waiting import REAL, Clock
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What a deploy came to."""
+
+    release: int
+    description: str  # what was sent
+    timeline: tuple[PhaseTime, ...]
+
+
+def deploy(
+    place: Place,
+    source: str | Path,
+    given: Mapping[str, Any],
+    *,
+    config_file: Path | None = None,
+    by: str,
+    notify: Notify = nobody,
+    clock: Clock = REAL,
+) -> Deployed:
+    """
+    Deploy a source to a running ship.
+
+    Args:
+        place: the ship.
+        source: a folder or a git URL, each with an optional `@ref`.
+        given: keys of the configuration; `env` among them wins over the values that the ship has.
+        config_file: a configuration from outside the app.
+        by: who deploys.
+        notify: hears what happens.
+        clock: the time.
+
+    Raises:
+        UsageError: nothing was sent.
+        ReleaseFailed: the release before stays live, with its values.
+        WaitTimeout: it went live on the droplet, yet does not answer from outside.
+    """
+    story = Story(notify, clock)
+    with TemporaryDirectory(prefix="cloudship-") as workspace:
+        with story.phase(Phase.PLAN) as outcome:
+            asked = request.read(source, {**given, "name": place.name}, config_file, Path(workspace))
+            outcome.append(f"{asked.tree.description}: {asked.app.why}")
+        for note in (*asked.notes, *asked.app.warnings):
+            story.tell(Noted(text=note))
+        with Shell.connect(place.address, files=place.files, limit=place.timeouts.ssh) as shell:
+            closed = releasing.maintenance(shell)
+            before = _told_values(shell, asked, given.get("env") or {}, story)
+            if asked.loaded.outside:
+                releasing.store_settings(shell, asked.loaded.outside)
+            with story.phase(Phase.RELEASE) as outcome, _values_put_back(shell, before):
+                number = releasing.deploy(place, asked.tree, by=by, notify=story.tell)
+                outcome.append(f"release {number}")
+    with story.phase(Phase.ANSWER) as outcome:
+        outcome.append(_answered(place, number, story, clock, closed=closed))
+    return Deployed(number, asked.tree.description, tuple(story.times))
+
+
+def _told_values(shell: Shell, asked: Request, explicit: Mapping[str, Any], story: Story) -> dict[str, Secret] | None:
+    """
+    Bring values that the ship lacks, and those said for this deploy; gives what it had, None when nothing changed.
+
+    A value that the ship has stays: somebody may have set it there since the file was written.
+    """
+    wanted = asked.config.env
+    if not wanted:
+        return None
+    has = releasing.environment(shell)
+    merged = {**wanted, **has, **{name: wanted[name] for name in explicit}}
+    for name in sorted(wanted):
+        if merged[name] != wanted[name]:
+            text = f"{name} differs from the configuration; the ship's value stays. To change it: "
+            story.tell(Noted(text=f"{text}cloudship env {asked.name} set {name}=..."))
+    if merged == has:
+        return None
+    releasing.store_environment(shell, merged)
+    return has
+
+
+@contextmanager
+def _values_put_back(shell: Shell, before: Mapping[str, Secret] | None) -> Iterator[None]:
+    """Put the values back when the release that was to have new ones fails."""
+    try:
+        yield
+    except CloudshipError as error:
+        if before is not None:
+            try:
+                releasing.store_environment(shell, before)
+            except CloudshipError as second:
+                error.evidence = (*error.evidence, f"the values it was to have stay stored: {second}")
+        raise
+
+
+def _answered(place: Place, number: int, story: Story, clock: Clock, *, closed: bool) -> str:
+    if closed:
+        story.tell(Noted(text=f"maintenance is on: visitors see it until: cloudship maintenance {place.name} off"))
+        return "maintenance is on, not looked at from outside"
+    url = f"http://{place.address}/"
+    readiness.switched(url, number, timeouts=place.timeouts, clock=clock, notify=story.tell)
+    return url
