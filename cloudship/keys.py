@@ -76,6 +76,21 @@ class LaunchFiles:
         return self.folder / "known_hosts"
 
     @property
+    def config(self) -> Path:
+        """OpenSSH's configuration for this launch's host, included by `ssh_config`."""
+        return self.folder / "ssh_config"
+
+    @property
+    def checkout(self) -> Path:
+        """Names the folder whose repository has a remote that leads to this launch; it need not exist."""
+        return self.folder / "checkout"
+
+    @property
+    def host(self) -> str:
+        """The host's name in OpenSSH's configuration: the ship, its cloud, and ours."""
+        return f"{self.folder.parent.name}.{self.folder.parent.parent.name}.cloudship"
+
+    @property
     def alias(self) -> str:
         """The name under which the host is known."""
         return f"cloudship-{self.launch}"
@@ -101,9 +116,19 @@ class LaunchFiles:
             return ()
         return tuple(line.partition(" ")[2] for line in lines if line.startswith(f"{self.alias} "))
 
+    def save_config(self, address: str) -> None:
+        """Let OpenSSH know the host by its name, for `git push` and whoever wants to `ssh`."""
+        settings = {"HostName": address, "User": "root", "IdentityFile": str(self.identity), **self._settings()}
+        lines = [f"Host {self.host}", *(f"  {name} {_config_word(value)}" for name, value in settings.items())]
+        self.config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
     def options(self) -> tuple[str, ...]:
         """Give OpenSSH's words for this key, this host and nothing of the user's own configuration."""
-        settings = {
+        words = [f"-o{name}={value}" for name, value in self._settings().items()]
+        return ("ssh", "-F", "/dev/null", "-i", str(self.identity), *words)
+
+    def _settings(self) -> dict[str, str]:
+        return {
             "IdentitiesOnly": "yes",
             "IdentityAgent": "none",
             "UserKnownHostsFile": str(self.known_hosts),
@@ -114,8 +139,6 @@ class LaunchFiles:
             "ConnectTimeout": "20",
             "LogLevel": "ERROR",
         }
-        words = [f"-o{name}={value}" for name, value in settings.items()]
-        return ("ssh", "-F", "/dev/null", "-i", str(self.identity), *words)
 
     def openssh(self, address: str) -> tuple[str, ...]:
         """Give the words of the ssh command that logs in."""
@@ -124,6 +147,30 @@ class LaunchFiles:
     def remove(self) -> None:
         """Remove them; the droplet has been proved gone."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def ssh_config() -> Path:
+    """
+    Write the file that makes OpenSSH know every ship by its name, the user's own configuration after it.
+
+    `ssh -F` with it reaches all other hosts as before.
+    """
+    state = state_folder()
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = state / "ssh_config"
+    mine = _config_word(str(state / "ships" / "*" / "*" / "*" / "ssh_config"))
+    lines = [f"Include {mine}", "Include ~/.ssh/config", "Include /etc/ssh/ssh_config"]
+    text = "\n".join(lines) + "\n"
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        unfinished = path.with_suffix(".part")
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    return path
+
+
+def _config_word(text: str) -> str:
+    """Quote a value for OpenSSH's configuration, where % begins a token."""
+    return '"' + text.replace("%", "%%") + '"'
 
 
 def _default_key(path: Path) -> str | None:

@@ -12,7 +12,21 @@ from tempfile import TemporaryDirectory
 from filelock import FileLock, Timeout
 from typing_extensions import Unpack
 
-from cloudship import appinfo, clouds, creation, draft, git, hostkey, readiness, request, tags, teardown, verdict
+from cloudship import (
+    appinfo,
+    checkouts,
+    clouds,
+    creation,
+    draft,
+    git,
+    hostkey,
+    readiness,
+    request,
+    tags,
+    teardown,
+    verdict,
+)
+from cloudship.background import Background
 from cloudship.client import Client
 from cloudship.config import ConfigKeys
 from cloudship.draft import Draft
@@ -73,7 +87,9 @@ def up(
         with _alone(drawn):
             _make_room(drawn, limits, clock, story)
             with _undone_on_failure(drawn, OnFailure(on_failure), limits, clock, story):
-                return _launched(drawn, limits, clock, story)
+                ship = _launched(drawn, limits, clock, story)
+            _tie(asked.folder, ship, story)
+            return ship
 
 
 def _chosen(drawn: Draft) -> Chosen:
@@ -131,6 +147,18 @@ def _launched(drawn: Draft, limits: Timeouts, clock: Clock, story: Story) -> Shi
     return Ship(client, settled, release=release, timeline=story.times, timeouts=limits)
 
 
+def _tie(folder: Path | None, ship: Ship, story: Story) -> None:
+    """Set up the remote in the checkout; whatever is wrong with that, the ship is up."""
+    if folder is None:
+        return
+    try:
+        told = checkouts.tie(folder, ship.files, name=ship.name, address=ship.ip_address)
+    except (CloudshipError, OSError) as error:
+        told = f"the remote for git push was not set up: {error}"
+    if told is not None:
+        story.tell(Noted(text=told))
+
+
 def _delivered(drawn: Draft, shell: Shell, address: str, limits: Timeouts, clock: Clock, story: Story) -> int:
     """Push and release, the Python packages being installed beside Debian's; gives the release's number."""
     plan, tell = drawn.plan, story.tell
@@ -151,7 +179,7 @@ def _delivered(drawn: Draft, shell: Shell, address: str, limits: Timeouts, clock
             released.set()
         tell(Output(origin="release", line=text))
 
-    push = _Background(
+    push = Background(
         lambda: git.push(
             drawn.request.tree,
             url=f"ssh://root@{address}/srv/{plan.name}/repo.git",
@@ -348,33 +376,3 @@ def _alive(client: Client, droplet_id: int, clock: Clock) -> Callable[[], str | 
         return "the droplet is powered off" if status is DropletStatus.OFF else None
 
     return ask
-
-
-class _Background:
-    """One piece of work in a thread, whose error is raised where it is waited for."""
-
-    def __init__(self, work: Callable[[], None]) -> None:
-        self._work = work
-        self._error: list[CloudshipError] = []
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def wait_for(self, event: threading.Event) -> None:
-        """Wait until an event, or the end of the work; an error of the work is raised."""
-        while not event.wait(0.01) and self._thread.is_alive():
-            continue
-        if not event.is_set():
-            self.result()
-
-    def result(self) -> None:
-        """Wait for the end, and raise what went wrong."""
-        while self._thread.is_alive():
-            self._thread.join(0.5)  # in slices: Ctrl-C must get through
-        if self._error:
-            raise self._error[0]
-
-    def _run(self) -> None:
-        try:
-            self._work()
-        except CloudshipError as error:
-            self._error.append(error)

@@ -9,7 +9,7 @@ from typing import Any
 
 from cloudship import appinfo, git, source
 from cloudship.config import Config, Loaded, load
-from cloudship.source import GitSource, SourceTree
+from cloudship.source import FolderSource, GitSource, Source, SourceTree
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,17 @@ class Request:
     """What the user asked for, read and checked, before any cloud is asked."""
 
     name: str
+    source: Source
     loaded: Loaded
     tree: SourceTree
     app: appinfo.AppInfo
     notes: tuple[str, ...]
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that is sent as it is now; None for a commit or a URL."""
+        found = self.source
+        return found.path if isinstance(found, FolderSource) and found.ref is None else None
 
     @property
     def config(self) -> Config:
@@ -41,4 +48,4 @@ def read(text: str | Path, given: Mapping[str, Any], config_file: Path | None, w
     app = appinfo.inspect(tree.root, loaded.outside)
     name = loaded.config.name or source.default_name(asked)
     notes = tuple(f"{key} in the app's own file is ignored: it comes from a git URL" for key in loaded.ignored)
-    return Request(name, loaded, tree, app, notes)
+    return Request(name, asked, loaded, tree, app, notes)

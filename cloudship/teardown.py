@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from cloudship import tags
+from cloudship import checkouts, tags
 from cloudship.client import Client
 from cloudship.errors import (
     BadAnswer,
@@ -126,7 +126,7 @@ def down(
         raise _left_behind(client.cloud, name, work)
     for ended in found.launches | {one.launch for one in asked} | ({launch} if launch else set()):
         journal.ended(ended, client.cloud.value)
-        LaunchFiles(files_root / name / ended, ended).remove()
+        checkouts.forget(LaunchFiles(files_root / name / ended, ended), name=name)
     return _receipt(client.cloud, name, found, work, clock)
 
 

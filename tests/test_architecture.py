@@ -14,10 +14,12 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "cloudship"
 LAYERS = {
     **dict.fromkeys(("enums", "errors", "models", "events"), 0),
-    **dict.fromkeys(("waiting", "tags", "journal", "keys", "source", "index", "render", "config", "clouds", "card"), 1),
+    **dict.fromkeys(
+        ("waiting", "tags", "journal", "keys", "source", "index", "render", "config", "clouds", "card", "background"), 1
+    ),
     **dict.fromkeys(("plan", "appinfo", "story", "drawing", "answers", "verdict"), 2),
     **dict.fromkeys(("client", "ssh", "git", "probe"), 3),
-    **dict.fromkeys(("readiness", "creation", "teardown", "hostkey", "request", "releasing", "deploy"), 4),
+    **dict.fromkeys(("readiness", "creation", "teardown", "checkouts", "hostkey", "request", "releasing", "deploy"), 4),
     **dict.fromkeys(("ship", "draft"), 5),
     **dict.fromkeys(("launch", "fleet"), 6),
     **dict.fromkeys(("cli", "display", "pytest_plugin", "__main__"), 7),
