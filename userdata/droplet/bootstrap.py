@@ -101,9 +101,8 @@ def make_repository(layout: Layout) -> None:
     for folder in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "hooks", "info"):
         (layout.repository / folder).mkdir(parents=True, exist_ok=True)
     (layout.repository / "HEAD").write_text(f"ref: {hook.BRANCH}\n", encoding="utf-8")
-    settings = (
-        "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n[receive]\n\tshallowUpdate = true\n"
-    )
+    core = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
+    settings = f"{core}[receive]\n\tshallowUpdate = true\n\tadvertisePushOptions = true\n"
     (layout.repository / "config").write_text(settings, encoding="utf-8")
     script = layout.repository / "hooks" / "pre-receive"
     script.write_text("#!/bin/sh\nexec /usr/local/sbin/cloudship-droplet hook\n", encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Iterable, Optional, Tuple
 
 BRANCH = "refs/heads/main"
+DEPLOYED = "refs/cloudship/deployed"  # where a client puts what has no history to go on from
 _NOTHING = "0" * 40
 
 
@@ -30,6 +31,8 @@ def commit(lines: Iterable[str]) -> str:
 
 def _refusal(update: Tuple[str, ...]) -> Optional[str]:
     _, new, ref = update
+    if ref == DEPLOYED and set(new) != set(_NOTHING):
+        return None
     if ref != BRANCH:
         return f"{ref} is not released here; push main: git push ship {ref.rsplit('/', 1)[-1]}:main"
     if set(new) == set(_NOTHING):
