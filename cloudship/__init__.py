@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cloudship.config import Config
+    from cloudship.deploy import Deployed
     from cloudship.errors import CloudshipError, LeftBehind, ReleaseFailed, ShipNotFound, UsageError, WaitTimeout
-    from cloudship.fleet import down, get, ships
+    from cloudship.fleet import down, extend, get, reap, ships
     from cloudship.launch import up
-    from cloudship.models import Cloud, OnFailure, Receipt, Result, Secret, Timeouts
+    from cloudship.models import Cloud, OnFailure, Reaped, Receipt, Release, Result, Secret, Timeouts
     from cloudship.ship import Ship
 
 _PLACES = {
     "Cloud": "models",
     "CloudshipError": "errors",
     "Config": "config",
+    "Deployed": "deploy",
     "LeftBehind": "errors",
     "OnFailure": "models",
+    "Reaped": "models",
     "Receipt": "models",
+    "Release": "models",
     "ReleaseFailed": "errors",
     "Result": "models",
     "Secret": "models",
@@ -29,7 +33,9 @@ _PLACES = {
     "UsageError": "errors",
     "WaitTimeout": "errors",
     "down": "fleet",
+    "extend": "fleet",
     "get": "fleet",
+    "reap": "fleet",
     "ships": "fleet",
     "up": "launch",
 }
@@ -38,9 +44,12 @@ __all__ = [
     "Cloud",
     "CloudshipError",
     "Config",
+    "Deployed",
     "LeftBehind",
     "OnFailure",
+    "Reaped",
     "Receipt",
+    "Release",
     "ReleaseFailed",
     "Result",
     "Secret",
@@ -50,7 +59,9 @@ __all__ = [
     "UsageError",
     "WaitTimeout",
     "down",
+    "extend",
     "get",
+    "reap",
     "ships",
     "up",
 ]

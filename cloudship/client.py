@@ -175,6 +175,8 @@ class Client:
 
     def droplets(self, *, tag: str | None = None, name: str | None = None) -> tuple[Droplet, ...]:
         """List the droplets, by tag or by exact name; complete or an error, never a part."""
+        if "" in (tag, name):
+            raise ConfigError("A listing with an empty filter would be of everything")
         asked = {"tag_name": tag} if tag is not None else {"name": name} if name is not None else {}
         return tuple(answers.droplet(one) for one in self._all("droplets/", "droplets", asked))
 

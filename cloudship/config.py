@@ -61,6 +61,19 @@ def duration(text: object) -> object:
     return seconds
 
 
+def seconds_of(text: str) -> int:
+    """
+    Read a duration that was given as a flag.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        return int(str(duration(text)))
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
 def _several(value: object) -> object:
     """Read a list from the one line that an environment variable is: commas part its items."""
     if isinstance(value, str):
@@ -322,4 +335,5 @@ __all__ = [
     "load",
     "parse_env",
     "read_env_file",
+    "seconds_of",
 ]

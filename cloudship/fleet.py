@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 
-from cloudship import clouds, tags, teardown
+from cloudship import clouds, config, reaper, tags, teardown
 from cloudship.client import Client
 from cloudship.errors import AmbiguousShip, ConfigError, LocalCloudUnavailable, ShipNotFound
 from cloudship.events import Notify, nobody
-from cloudship.models import Cloud, Receipt, Timeouts, ship_name
+from cloudship.models import Cloud, Destroyed, Reaped, Receipt, Timeouts, ship_name
 from cloudship.ship import Ship, files_root, journal
+from cloudship.waiting import REAL, Clock
 
 
 def ships(*, cloud: Cloud | str | None = None, timeouts: Timeouts | None = None) -> tuple[Ship, ...]:
@@ -73,6 +75,90 @@ def down(
         for client in clients
     ]
     return _joined(name, receipts, searched)
+
+
+def reap(
+    *,
+    owner: str | None = None,
+    older_than: float = 0.0,
+    dry_run: bool = False,
+    cloud: Cloud | str | None = None,
+    timeouts: Timeouts | None = None,
+    notify: Notify = nobody,
+    told: Callable[[Reaped], None] = lambda _one: None,
+    clock: Clock = REAL,
+) -> tuple[Reaped, ...]:
+    """
+    Take down what has outlived its time on every cloud within reach, or on one: expired ships and dead launches.
+
+    A ship lives at most its ttl and the time between two such sweeps.
+
+    Args:
+        owner: whose; default: what the environment configures, else login and host.
+        older_than: seconds; spares what is younger, and never takes what would stay without it.
+        dry_run: only say what would go.
+        cloud: where.
+        timeouts: the limits of all waits.
+        notify: hears of what is destroyed.
+        told: hears of each launch as it is done with.
+        clock: the time.
+
+    Returns:
+        What was decided about every launch, and why; `left` names what could not be proved gone.
+    """
+    whose = owner or configured_owner()
+    found: list[Reaped] = []
+    for client in _clients(cloud, timeouts):
+        rule = reaper.Rule(owner=whose, now=clock.wall(), older_than=older_than)
+
+        def take_down(name: str, launch: str, client: Client = client) -> tuple[Destroyed, ...]:
+            return _taken_down(client, name, launch, timeouts, clock, notify)
+
+        found += reaper.reap(client, rule, take_down, dry_run=dry_run, told=told)
+    return tuple(found)
+
+
+def extend(
+    name: str,
+    seconds: float,
+    *,
+    cloud: Cloud | str | None = None,
+    timeouts: Timeouts | None = None,
+    clock: Clock = REAL,
+) -> Ship:
+    """
+    Give a ship more time: added to what it has left, from now on where nothing is left or it had no end.
+
+    Raises:
+        ShipNotFound: there is none of that name.
+    """
+    ship = get(name, cloud=cloud, timeouts=timeouts)
+    (client,) = _clients(ship.cloud, timeouts)
+    found = tags.read(ship.droplet.tags)
+    expires = found.expires if found is not None else None
+    teardown.extend(client, ship.droplet, int(max(expires or 0, clock.wall()) + seconds))
+    return get(name, cloud=ship.cloud, timeouts=timeouts)
+
+
+def configured_owner() -> str:
+    """Say whose ships are ours: `CLOUDSHIP_OWNER`, else login and host."""
+    return config.load(None).config.owner or tags.default_owner()
+
+
+def _taken_down(
+    client: Client, name: str, launch: str, timeouts: Timeouts | None, clock: Clock, notify: Notify
+) -> tuple[Destroyed, ...]:
+    receipt = teardown.down(
+        client,
+        name,
+        journal=journal(),
+        files_root=files_root(client.cloud),
+        timeouts=timeouts,
+        clock=clock,
+        notify=notify,
+        launch=launch,
+    )
+    return receipt.destroyed
 
 
 def _check_name(name: str) -> None:

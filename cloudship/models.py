@@ -30,6 +30,7 @@ __all__ = [
     "Left",
     "OnFailure",
     "PhaseTime",
+    "Reaped",
     "Receipt",
     "Region",
     "Release",
@@ -225,6 +226,20 @@ class Receipt(Value):
     searched: tuple[Cloud, ...] = ()  # the clouds that answered
     seconds_lived: float | None = None  # None when there was no droplet
     cost: float = 0.0  # USD, by the second from the creation on, as billed
+
+
+class Reaped(Value):
+    """What a reaper decided about one launch, and how that went."""
+
+    name: str
+    launch: str
+    cloud: Cloud
+    what: str  # the objects, for people
+    taken: bool  # whether it was to go
+    reason: str  # why it was, or was not, to go
+    destroyed: tuple[Destroyed, ...] = ()
+    left: tuple[Left, ...] = ()  # could not be proved gone
+    price_hourly: float = 0.0  # USD, of what it costs while it stays
 
 
 class PhaseTime(Value):

@@ -24,7 +24,7 @@ class ShipTags:
     name: str
     launch: str
     owner: str
-    expires: int | None  # unix time
+    expires: int | None  # unix time; of several, as while it is extended, the latest
     pending: int | None  # unix time: the deadline of a launch that has not answered yet
 
 
@@ -45,7 +45,7 @@ def new_launch() -> str:
 def launch_tags(name: str, launch: str, owner: str, expires: int | None, pending: int | None) -> tuple[str, ...]:
     """Write the tags of a launch's droplet."""
     found = [SHARED, ship_tag(name), launch_tag(launch), f"{SHARED}:by:{owner}"]
-    found += [f"{SHARED}:expires:{expires}"] if expires is not None else []
+    found += [expires_tag(expires)] if expires is not None else []
     found += [pending_tag(pending)] if pending is not None else []
     return tuple(found)
 
@@ -65,12 +65,22 @@ def pending_tag(deadline: int) -> str:
     return f"{SHARED}:pending:{deadline}"
 
 
+def expires_tag(moment: int) -> str:
+    """Write the tag of a ship that may be reaped from a moment on, unix time."""
+    return f"{SHARED}:expires:{moment}"
+
+
+def expiries(tags: Iterable[str]) -> tuple[str, ...]:
+    """Pick the tags that say when a ship expires."""
+    return tuple(sorted(tag for tag in tags if tag.startswith(f"{SHARED}:expires:")))
+
+
 def read(tags: Iterable[str]) -> ShipTags | None:
     """Read the tags of a droplet; None unless it carries exactly what a launch of ours writes."""
     whole = frozenset(tags)
     names, launches, owners = (_values(whole, part) for part in ("ship", "launch", "by"))
     expires, pending = (_values(whole, part) for part in ("expires", "pending"))
-    single = len(names) == len(launches) == len(owners) == 1 and len(expires) <= 1 and len(pending) <= 1
+    single = len(names) == len(launches) == len(owners) == 1 and len(pending) <= 1
     if SHARED not in whole or not single:
         return None
     well_formed = SHIP_NAME.fullmatch(names[0]) and _LAUNCH.fullmatch(launches[0]) and _OWNER.fullmatch(owners[0])
@@ -105,7 +115,7 @@ def _values(tags: frozenset[str], part: str) -> list[str]:
 
 
 def _number(values: list[str]) -> int | None:
-    return int(values[0]) if values else None
+    return max(int(value) for value in values) if values else None
 
 
 def default_owner() -> str:

@@ -206,6 +206,21 @@ class _StillCarriedError(Exception):
     """A tag that stays, because others need it; it never leaves this module."""
 
 
+def extend(client: Client, droplet: Droplet, expires: int) -> None:
+    """
+    Let a droplet live until a moment, unix time.
+
+    The new tag comes before the old one goes, and of several the latest counts: broken off anywhere, the ship has an
+    end, and never an earlier one than it had.
+    """
+    wanted = tags.expires_tag(expires)
+    client.attach_tag(wanted, droplet.id)
+    for old in tags.expiries(droplet.tags):
+        if old != wanted:
+            client.detach_tag(old, droplet.id)
+            drop_tag(client, old)
+
+
 def drop_tag(client: Client, tag: str) -> None:
     """Remove a tag that nothing carries any more; one that is not there is no error."""
     if not client.droplets(tag=tag):

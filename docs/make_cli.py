@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 PAGE = Path(__file__).parent / "cli.md"
 VERBS = [
-    *("up", "down", "list", "show", "deploy", "rollback", "releases", "env", "maintenance", "scale"),
+    *("up", "down", "list", "show", "reap", "extend", "deploy", "rollback", "releases", "env", "maintenance", "scale"),
     *("ssh", "run", "logs", "plan", "render", "doctor"),
 ]
 LOCAL = ["setup", "start", "stop", "status", "reset", "env", "images"]

@@ -19,7 +19,9 @@ LAYERS = {
     ),
     **dict.fromkeys(("plan", "appinfo", "story", "drawing", "answers", "verdict"), 2),
     **dict.fromkeys(("client", "ssh", "git", "probe"), 3),
-    **dict.fromkeys(("readiness", "creation", "teardown", "checkouts", "hostkey", "request", "releasing", "deploy"), 4),
+    **dict.fromkeys(
+        ("readiness", "creation", "teardown", "reaper", "checkouts", "hostkey", "request", "releasing", "deploy"), 4
+    ),
     **dict.fromkeys(("ship", "draft"), 5),
     **dict.fromkeys(("launch", "fleet"), 6),
     **dict.fromkeys(("cli", "display", "pytest_plugin", "__main__"), 7),

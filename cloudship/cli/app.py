@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cloudship.cli import inside, localcloud, planning, releases, running, ships, upanddown
+from cloudship.cli import inside, lifetime, localcloud, planning, releases, running, ships, upanddown
 from cloudship.cli.options import State
 
 app = typer.Typer(
@@ -41,6 +41,8 @@ app.command("show")(ships.show)
 app.command("ssh")(inside.ssh)
 app.command("run", context_settings={"ignore_unknown_options": True})(inside.run)
 app.command("logs")(inside.logs)
+app.command("reap")(lifetime.reap)
+app.command("extend")(lifetime.extend)
 app.command("deploy")(releases.deploy)
 app.command("rollback")(releases.rollback)
 app.command("releases")(releases.releases)

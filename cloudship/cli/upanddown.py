@@ -136,10 +136,10 @@ def _summarise(ship: Any) -> None:
 
 
 def _all_names(cloud: Any, *, yes: bool) -> list[str]:
-    from cloudship import fleet, tags
+    from cloudship import fleet
     from cloudship.errors import ConfigError
 
-    found = [ship for ship in fleet.ships(cloud=cloud) if ship.owner == tags.default_owner()]
+    found = [ship for ship in fleet.ships(cloud=cloud) if ship.owner == fleet.configured_owner()]
     for ship in found:
         print(f"{ship.name}  {ship.url}  {ship.cloud.value}  droplet {ship.droplet_id}", file=sys.stderr)
     if found and not yes:

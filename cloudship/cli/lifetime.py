@@ -1,0 +1,94 @@
+"""How long ships live: `reap` and `extend`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cloudship.cli.options import CloudOption, JsonOption, NameArgument, State
+
+if TYPE_CHECKING:
+    from cloudship.models import Reaped
+
+
+def reap(
+    older_than: Annotated[
+        str | None, typer.Option(help="Spare what is younger, as in 6h; it never takes more.", show_default=False)
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go, and why.")] = False,  # noqa: FBT002
+    owner: Annotated[
+        str | None, typer.Option(help="Whose; default: CLOUDSHIP_OWNER, else login and host.", show_default=False)
+    ] = None,
+    cloud: CloudOption = None,
+    as_json: JsonOption = False,  # noqa: FBT002
+) -> int:
+    """
+    Take down what has outlived its time: expired ships and dead launches of this owner.
+
+    A ship lives at most its ttl and the time between two sweeps.
+    """
+    from cloudship import clouds, config, fleet
+    from cloudship.display import on_stream
+
+    least = config.seconds_of(older_than) if older_than is not None else 0
+    whose = owner or fleet.configured_owner()
+    searched = ", ".join(one.cloud.value for one in clouds.reachable(cloud)) or "none is within reach"
+    print(f"cloud: {searched}; ships of {whose}", file=sys.stderr)
+    with on_stream(verbose=State.verbose) as notify:
+        found = fleet.reap(
+            owner=whose,
+            older_than=least,
+            dry_run=dry_run,
+            cloud=cloud,
+            notify=notify,
+            told=lambda one: print(_line(one, dry_run=dry_run), file=sys.stderr),
+        )
+    if not found:
+        print("nothing of cloudship is there", file=sys.stderr)
+    if as_json:
+        print(json.dumps([_described(one, dry_run=dry_run) for one in found], indent=2))
+    left = [one for one in found if one.left]
+    for one in left:
+        print(f"next: cloudship down {one.name} --cloud {one.cloud.value}", file=sys.stderr)
+    return 1 if left else 0
+
+
+def extend(
+    name: NameArgument,
+    more: Annotated[str, typer.Argument(help="How much more time, as in 2h.", show_default=False)],
+    cloud: CloudOption = None,
+    as_json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Give a ship more time: added to what it has left, from now on where nothing is left or it had no end."""
+    from cloudship import config, fleet
+
+    ship = fleet.extend(name, config.seconds_of(more), cloud=cloud)
+    print(f"cloud: {ship.cloud.value}", file=sys.stderr)
+    if as_json:
+        print(json.dumps({"name": ship.name, "expires_at": ship.expires_at}, indent=2))
+    else:
+        print(ship.expires_at)
+    print(f"{ship.name} goes at the first `cloudship reap` after that", file=sys.stderr)
+
+
+def _line(one: Reaped, *, dry_run: bool) -> str:
+    word = "stays" if not one.taken else "would go" if dry_run else "LEFT BEHIND" if one.left else "gone"
+    price = f", ${one.price_hourly:.5f} an hour" if one.left and one.price_hourly else ""
+    return f"{word}: {one.name} ({one.what}{price}): {one.reason}"
+
+
+def _described(one: Reaped, *, dry_run: bool) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "launch": one.launch,
+        "cloud": one.cloud.value,
+        "objects": one.what,
+        "taken": one.taken and not dry_run,
+        "would_be_taken": one.taken,
+        "reason": one.reason,
+        "destroyed": [{"kind": gone.kind.value, "id": gone.id} for gone in one.destroyed],
+        "left": [{"kind": left.kind.value, "id": left.id, "price_hourly": left.price_hourly} for left in one.left],
+    }

@@ -1,0 +1,191 @@
+"""
+What has outlived its time: found by tags and key names, judged object by object, taken down by the one way down.
+
+An inventory comes first and nothing is destroyed while it is taken. Every launch is looked at once more right before
+its end: it may have been extended, or have answered, in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cloudship import tags
+from cloudship.client import Client
+from cloudship.errors import CloudshipError, ConfigError, NotFound
+from cloudship.models import Destroyed, Droplet, Key, Kind, Left, Reaped, rfc3339
+
+PENDING_GRACE = 3600  # seconds after which a key that no droplet of its launch followed is a dead launch's
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Who reaps, when, and what is spared besides."""
+
+    owner: str
+    now: float  # unix time
+    older_than: float = 0.0  # seconds; narrows, never widens
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One launch that is there."""
+
+    name: str
+    launch: str
+    droplets: tuple[Droplet, ...]
+    keys: tuple[Key, ...]
+
+    @property
+    def what(self) -> str:
+        """Name its objects."""
+        droplets = [f"droplet {one.id}" for one in self.droplets]
+        return ", ".join([*droplets, *(f"key {one.id}" for one in self.keys)])
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a launch is to go, and why."""
+
+    taken: bool
+    reason: str
+
+
+def candidates(client: Client) -> tuple[Candidate, ...]:
+    """Take the inventory: every launch of cloudship in an account, whoever made it."""
+    droplets: dict[tuple[str, str], list[Droplet]] = {}
+    for droplet in client.droplets(tag=tags.SHARED):
+        found = tags.read(droplet.tags)
+        if found is not None:
+            droplets.setdefault((found.name, found.launch), []).append(droplet)
+    keys: dict[tuple[str, str], list[Key]] = {}
+    for key in client.ssh_keys():
+        named = tags.read_key_name(key.name)
+        if named is not None:
+            keys.setdefault((named.name, named.launch), []).append(key)
+    return tuple(
+        Candidate(name, launch, tuple(droplets.get((name, launch), ())), tuple(keys.get((name, launch), ())))
+        for name, launch in sorted({*droplets, *keys})
+    )
+
+
+def judge(candidate: Candidate, rule: Rule) -> Verdict:
+    """Decide about one launch; pure."""
+    if not candidate.droplets:
+        return _judge_keys(candidate, rule)
+    verdicts = [_judge_droplet(one, rule) for one in candidate.droplets]
+    return next((one for one in verdicts if not one.taken), verdicts[0])
+
+
+def reap(
+    client: Client,
+    rule: Rule,
+    take_down: Callable[[str, str], tuple[Destroyed, ...]],
+    *,
+    dry_run: bool,
+    told: Callable[[Reaped], None] = lambda _one: None,
+) -> tuple[Reaped, ...]:
+    """
+    Take down every launch that has outlived its time.
+
+    Args:
+        client: the account.
+        rule: who reaps, and when.
+        take_down: takes one launch of a ship down and proves it gone.
+        dry_run: only say what would go.
+        told: hears of each launch as it is done with.
+
+    Raises:
+        ConfigError: no owner, which would be everybody.
+    """
+    if not rule.owner:
+        raise ConfigError("reap needs an owner: an empty one would be everybody")
+    done = []
+    for candidate in candidates(client):
+        done.append(_dealt_with(client, candidate, rule, take_down, dry_run=dry_run))
+        told(done[-1])
+    return tuple(done)
+
+
+def _dealt_with(
+    client: Client,
+    candidate: Candidate,
+    rule: Rule,
+    take_down: Callable[[str, str], tuple[Destroyed, ...]],
+    *,
+    dry_run: bool,
+) -> Reaped:
+    verdict = judge(candidate, rule)
+    if verdict.taken and not dry_run:
+        verdict = judge(_seen_again(client, candidate), rule)
+    price = sum(one.price_hourly for one in candidate.droplets)
+    outcome = Reaped(
+        name=candidate.name,
+        launch=candidate.launch,
+        cloud=client.cloud,
+        what=candidate.what,
+        taken=verdict.taken,
+        reason=verdict.reason,
+        price_hourly=price,
+    )
+    if dry_run or not verdict.taken:
+        return outcome
+    try:
+        return outcome.model_copy(update={"destroyed": take_down(candidate.name, candidate.launch)})
+    except CloudshipError as error:
+        left = error.left or tuple(Left(kind=kind, id=str(one.id)) for kind, one in _objects(candidate))
+        return outcome.model_copy(update={"left": left, "reason": f"{verdict.reason}; {error}"})
+
+
+def _seen_again(client: Client, candidate: Candidate) -> Candidate:
+    """Read the droplets once more, one by one; what is gone meanwhile is left to the teardown, which counts it so."""
+    again = []
+    for droplet in candidate.droplets:
+        try:
+            again.append(client.droplet(droplet.id))
+        except NotFound:
+            again.append(droplet)
+    return Candidate(candidate.name, candidate.launch, tuple(again), candidate.keys)
+
+
+def _judge_droplet(droplet: Droplet, rule: Rule) -> Verdict:
+    found = tags.read(droplet.tags)
+    if found is None:
+        return Verdict(taken=False, reason="its tags are not what a launch of cloudship writes")
+    if found.owner != rule.owner:
+        return Verdict(taken=False, reason=f"it is {found.owner}'s, not {rule.owner}'s")
+    dead = found.pending is not None and found.pending < rule.now
+    expired = found.expires is not None and found.expires < rule.now
+    if not dead and not expired:
+        return Verdict(taken=False, reason=_why_it_stays(found))
+    age = rule.now - droplet.created_at.timestamp()
+    if age < rule.older_than:
+        return Verdict(taken=False, reason=f"it is {_span(age)} old, younger than asked for")
+    if expired:
+        return Verdict(taken=True, reason=f"it expired {_span(rule.now - float(found.expires or 0))} ago")
+    return Verdict(taken=True, reason=f"its launch died: no answer by {rfc3339(found.pending)}")
+
+
+def _why_it_stays(found: tags.ShipTags) -> str:
+    if found.pending is not None:
+        return f"its launch is under way until {rfc3339(found.pending)}"
+    return f"it may live until {rfc3339(found.expires)}" if found.expires is not None else "it has no ttl"
+
+
+def _judge_keys(candidate: Candidate, rule: Rule) -> Verdict:
+    named = [found for one in candidate.keys if (found := tags.read_key_name(one.name)) is not None]
+    age = rule.now - max(one.created for one in named)
+    if age < max(PENDING_GRACE, rule.older_than):
+        return Verdict(taken=False, reason=f"the key is {_span(age)} old: its droplet may still come")
+    return Verdict(taken=True, reason=f"its launch died {_span(age)} ago: the key never got a droplet, or lost it")
+
+
+def _objects(candidate: Candidate) -> list[tuple[Kind, Droplet | Key]]:
+    return [*((Kind.DROPLET, one) for one in candidate.droplets), *((Kind.KEY, one) for one in candidate.keys)]
+
+
+def _span(seconds: float) -> str:
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if abs(seconds) >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

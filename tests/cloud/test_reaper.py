@@ -1,0 +1,178 @@
+"""Reaping: what has outlived its time goes, everything else stays, and the output says why."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from typer.testing import CliRunner
+
+from cloudship import clouds, fleet, tags, teardown
+from cloudship.cli.app import app
+from cloudship.client import Client
+from cloudship.errors import ConfigError
+from cloudship.keys import mint
+from cloudship.models import Cloud, DropletRequest, Endpoint, Reaped, Secret
+
+NOW = 4_000_000_000
+OLD = NOW - 100_000
+
+
+@pytest.fixture(autouse=True)
+def within_reach(cloud: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Only this test's cloud is within reach, and its clock stands at NOW."""
+    endpoint = Endpoint(cloud=Cloud.LOCAL, url=f"{cloud.url}/v2/", token=Secret(cloud.token))
+    monkeypatch.setattr(clouds, "reachable", lambda _cloud=None, **_more: (endpoint,))
+    monkeypatch.setenv("CLOUDSHIP_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("CLOUDSHIP_OWNER", "me")
+
+
+class _Stopped:
+    """A clock that stands."""
+
+    def __init__(self, at: float) -> None:
+        self.at = at
+
+    def wall(self) -> float:
+        """Say the time."""
+        return self.at
+
+    def monotonic(self) -> float:
+        """Say how long."""
+        import time
+
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait a little."""
+        import time
+
+        time.sleep(min(seconds, 0.01))
+
+
+def _launch(client: Client, name: str, launch: str, owner: str, expires: int | None, pending: int | None) -> int:
+    asked = DropletRequest(
+        name=tags.droplet_name(name, launch),
+        region="nyc3",
+        size="s-1vcpu-1gb",
+        image="ubuntu-20-04-x64",
+        ssh_keys=(),
+        tags=tags.launch_tags(name, launch, owner, expires, pending),
+        user_data="#cloud-config\n",
+    )
+    return client.create_droplet(asked)
+
+
+def _populate(client: Client) -> None:
+    _launch(client, "expired", "a" * 10, "me", NOW - 60, None)
+    _launch(client, "dead", "b" * 10, "me", None, NOW - 60)
+    _launch(client, "alive", "c" * 10, "me", NOW + 60, None)
+    _launch(client, "for-ever", "d" * 10, "me", None, None)
+    _launch(client, "launching", "e" * 10, "me", None, NOW + 60)
+    _launch(client, "foreign", "f" * 10, "you", NOW - 60, None)
+    client.create_key(tags.key_name("orphan", "1" * 10, OLD), mint("x").public)
+    client.create_key(tags.key_name("coming", "2" * 10, NOW - 60), mint("x").public)
+    client.create_key("cloudship:almost:ours", mint("x").public)
+
+
+def _reap(**more: Any) -> dict[str, Reaped]:
+    return {one.name: one for one in fleet.reap(clock=_Stopped(NOW), **more)}  # type: ignore[arg-type]
+
+
+def test_what_outlived_its_time_goes_and_nothing_else(client: Client) -> None:
+    """Expired ships, dead launches and keys without a droplet; not the living, not another owner's, not look-alikes."""
+    _populate(client)
+    found = _reap()
+    assert {"expired", "dead", "orphan"} == {name for name, one in found.items() if one.taken}
+    names = {one.name.rpartition("-")[0] for one in client.droplets()}
+    assert {"alive", "for-ever", "launching", "foreign"} == names
+    assert {"cloudship:almost:ours", tags.key_name("coming", "2" * 10, NOW - 60)} == {
+        one.name for one in client.ssh_keys()
+    }
+    assert "it is you's, not me's" == found["foreign"].reason
+    assert "expired 1 min ago" in found["expired"].reason
+    assert "under way until" in found["launching"].reason
+
+
+def test_a_dry_run_destroys_nothing(client: Client) -> None:
+    """It says the same and leaves everything."""
+    _populate(client)
+    before = {one.id for one in client.droplets()}
+    found = _reap(dry_run=True)
+    assert {"expired", "dead", "orphan"} == {name for name, one in found.items() if one.taken}
+    assert before == {one.id for one in client.droplets()}
+
+
+def test_older_than_narrows_and_never_widens(client: Client) -> None:
+    """What is expired but young stays; what is old but not expired stays too."""
+    _populate(client)  # the droplets are made now, long before NOW; the keys say when
+    found = _reap(older_than=10 * (NOW - OLD))
+    assert not found["orphan"].taken
+    assert found["expired"].taken
+    assert not found["alive"].taken
+
+
+def test_an_owner_is_needed(client: Client) -> None:
+    """An empty owner would be everybody, and an empty filter would list everything."""
+    from cloudship.reaper import Rule, reap
+
+    with pytest.raises(ConfigError, match="owner"):
+        reap(client, Rule("", NOW), lambda _name, _launch: (), dry_run=False)
+    with pytest.raises(ConfigError, match="empty filter"):
+        client.droplets(tag="")
+
+
+def test_a_ship_extended_after_the_inventory_stays(client: Client) -> None:
+    """Every launch is looked at once more right before its end."""
+    from cloudship import reaper
+
+    first = _launch(client, "first", "a" * 10, "me", NOW - 60, None)
+    second = _launch(client, "second", "b" * 10, "me", NOW - 60, None)
+    taken: list[str] = []
+
+    def take_down(name: str, _launch: str) -> tuple[()]:
+        taken.append(name)
+        teardown.extend(client, client.droplet(second), NOW + 600)
+        return ()
+
+    done = reaper.reap(client, reaper.Rule("me", NOW), take_down, dry_run=False)
+    assert (["first"], [True, False]) == (taken, [one.taken for one in done])
+    assert client.droplet(first).id == first
+
+
+def test_extending_adds_to_what_is_left(client: Client) -> None:
+    """Broken off between its two steps the ship has two ends, of which the later counts."""
+    number = _launch(client, "web", "a" * 10, "me", NOW + 100, None)
+    assert NOW + 700 == _expires(client, fleet.extend("web", 600, clock=_Stopped(NOW)).droplet_id)  # type: ignore[arg-type]
+    client.attach_tag(tags.expires_tag(NOW + 9000), number)
+    assert NOW + 9000 == _expires(client, number)
+    fleet.extend("web", 1000, clock=_Stopped(NOW))  # type: ignore[arg-type]
+    assert [tags.expires_tag(NOW + 10000)] == [tag for tag in client.tags() if ":expires:" in tag]
+
+
+def test_extending_a_ship_whose_time_is_over_counts_from_now(client: Client) -> None:
+    """What has expired an hour ago and is given ten minutes has ten minutes."""
+    number = _launch(client, "web", "a" * 10, "me", NOW - 3600, None)
+    fleet.extend("web", 600, clock=_Stopped(NOW))  # type: ignore[arg-type]
+    assert NOW + 600 == _expires(client, number)
+
+
+def test_the_command_says_why_and_its_document_has_its_schema(client: Client, root: Path) -> None:
+    """One line for each launch on stderr, one document on stdout."""
+    _launch(client, "expired", "a" * 10, "me", 1000, None)
+    _launch(client, "alive", "c" * 10, "me", NOW, None)
+    done = CliRunner().invoke(app, ["reap", "--json"], standalone_mode=False)
+    told = json.loads(done.stdout)
+    jsonschema.validate(told, json.loads((root / "docs/schemas/reap.json").read_text()))
+    assert {"expired": True, "alive": False} == {one["name"]: one["taken"] for one in told}
+    assert "gone: expired" in done.stderr
+    assert "stays: alive" in done.stderr
+
+
+def _expires(client: Client, number: int) -> int | None:
+    found = tags.read(client.droplet(number).tags)
+    assert found is not None
+    return found.expires
