@@ -12,12 +12,13 @@ import secrets
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from cloudship.local.handle import LocalCloud as Handle
 
 if TYPE_CHECKING:
     from cloudship.ship import Ship
@@ -25,24 +26,24 @@ if TYPE_CHECKING:
 _NAME_LIMIT = 30  # letters of the test's name in the ship's
 
 
-@dataclass(frozen=True)
-class LocalCloud:
-    """A local cloud of the test session's own."""
+class LocalCloud(Handle):
+    """
+    A local cloud of the test session's own, with its knobs: time, transitions, faults, the requests it saw.
 
-    directory: Path
-    url: str
-    token: str
-    driver: str
+    Args:
+        directory: where its state lies.
+        url: where it answers.
+        token: what opens it.
+        driver: what gives its droplets a body.
+    """
+
+    def __init__(self, directory: Path, url: str, token: str, driver: str) -> None:
+        super().__init__(url, token)
+        self.directory, self.driver = directory, driver
 
     def environment(self) -> dict[str, str]:
-        """Give the variables that point any client of DigitalOcean's API at it."""
-        return {
-            "CLOUDSHIP_LOCAL_DIR": str(self.directory),
-            "DIGITALOCEAN_API_URL": self.url,
-            "DIGITALOCEAN_END_POINT": f"{self.url}/v2/",
-            "DIGITALOCEAN_ACCESS_TOKEN": self.token,
-            "DIGITALOCEAN_TOKEN": self.token,
-        }
+        """Give the variables that point cloudship, and any client of DigitalOcean's API, at it."""
+        return {"CLOUDSHIP_LOCAL_DIR": str(self.directory), **super().environment()}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

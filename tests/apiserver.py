@@ -17,6 +17,7 @@ import uvicorn
 
 from cloudship.local.api import application
 from cloudship.local.api.context import Context
+from cloudship.local.faults.wire import ExposedProtocol
 from cloudship.local.machines.none import NoneDriver
 from cloudship.local.server import assembled
 
@@ -82,7 +83,9 @@ class serving:  # noqa: N801  it reads as a verb where it is used
         self._assembly = assembled(self._directory, NoneDriver(self._directory), TOKEN)
         context = self._assembly.__enter__()
         context.bodies.restore()
-        config = uvicorn.Config(application(context), port=0, lifespan="off", log_config=None, access_log=False)
+        config = uvicorn.Config(
+            application(context), http=ExposedProtocol, port=0, lifespan="off", log_config=None, access_log=False
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._server.serve()), daemon=True)
         self._thread.start()

@@ -55,6 +55,9 @@ def setup(yes: YesOption = False) -> None:  # noqa: FBT002
 def start(
     driver: DriverOption = None,
     port: Annotated[int | None, typer.Option(help="Default: a free one.", show_default=False)] = None,
+    transitions: Annotated[
+        str | None, typer.Option(help="How long things take: immediate, realistic, or seconds.", show_default=False)
+    ] = None,
     as_json: JsonOption = False,  # noqa: FBT002
     quiet: Annotated[bool, typer.Option(hidden=True)] = False,  # noqa: FBT002
 ) -> None:
@@ -63,10 +66,12 @@ def start(
 
     chosen = _driver(driver)
     place = endpoint.directory_of()
+    _check_transitions(transitions)
     if endpoint.read(place) is None and chosen == "nspawn" and os.geteuid() != 0:
         words = ["start", "--driver", chosen, *(["--port", str(port)] if port else [])]
+        words += ["--transitions", transitions] if transitions is not None else []
         _as_root(words, [f"sudo {shlex.join([sys.executable, '-m', 'cloudship', 'local', 'start'])}"])
-    found = _guarded(lambda: control.start(driver=chosen, port=port))
+    found = _guarded(lambda: control.start(driver=chosen, port=port, transitions=transitions))
     _hand_over(place)
     if as_json:
         print(json.dumps({"url": found.url, "pid": found.pid, "driver": found.driver, "directory": str(place)}))
@@ -147,6 +152,16 @@ def images(as_json: JsonOption = False) -> None:  # noqa: FBT002
         return
     for row in rows:
         print(f"{row['slug']:<20} {row['boots']:<22} {'built' if row['built'] else 'not built yet'}")
+
+
+def _check_transitions(text: str | None) -> None:
+    from cloudship.errors import ConfigError
+    from cloudship.local.transitions import Transitions
+
+    try:
+        Transitions.parse(text or "immediate")
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _driver(chosen: str | None) -> str:

@@ -15,29 +15,39 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 from cloudship.local.account import Account
 from cloudship.local.account.actions import COMPLETED, ERRORED
+from cloudship.local.account.clock import ClosedError
 from cloudship.local.account.droplets import ACTIVE, NEW, OFF
 from cloudship.local.errors import Refusal, unprocessable
+from cloudship.local.faults.world import Marks, World
 from cloudship.local.machines.base import Driver, DriverError, MachineSpec, MachineState
+from cloudship.local.transitions import Transitions
 
 log = logging.getLogger("cloudship.local")
 
 CREATE_PATIENCE = 0.5  # seconds a POST waits for the machine to run, so that the first GET finds it active
 SHUTDOWN_LIMIT = 10.0  # seconds that a machine gets to go down by itself before its power is taken
-_PARALLEL = 8
+_PARALLEL = 8  # machines worked on at once
+_THREADS = 64
+_ERRS = " errs"  # an action that is to fail: nothing is done
 _FAILURES = (DriverError, OSError, subprocess.SubprocessError)  # whatever a host may answer a driver
 
 
 class Bodies:
     """Carries out on the machines what the API was asked."""
 
-    def __init__(self, account: Account, driver: Driver) -> None:
-        self._account, self._driver = account, driver
-        self._threads = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="body")
+    def __init__(self, account: Account, driver: Driver, world: World) -> None:
+        self._account, self._driver, self._world = account, driver, world
+        self.transitions = Transitions()
+        self._working = threading.BoundedSemaphore(_PARALLEL)  # threads may wait for the clock, the host is worked less
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="body")
         self._locks: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
         self.network = driver.open()
 
     def restore(self) -> None:
         """Make machines and account agree again, after a stop or a crash."""
+        for doomed in self._account.droplets.doomed():
+            self._driver.destroy(doomed)
+            self._account.droplets.forget(doomed)
         ids = set(self._account.droplets.ids())
         for stray in self._driver.known() - ids:
             self._driver.destroy(stray)
@@ -47,11 +57,12 @@ class Bodies:
 
     def suspend(self) -> None:
         """Finish what is under way, power everything off and take the network away; what was active will be again."""
+        self._account.clock.close()
         self._threads.shutdown()  # a machine that is being made now would outlive us
-        active = [self._account.droplets.spec(found) for found in self._account.droplets.ids(ACTIVE)]
-
+        off = set(self._account.droplets.ids(OFF))
+        running = [self._account.droplets.spec(found) for found in self._account.droplets.ids() if found not in off]
         with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="off") as threads:
-            for spec in active:
+            for spec in running:
                 threads.submit(self._off, spec)
         self._driver.close()
 
@@ -65,8 +76,10 @@ class Bodies:
     def create(self, ids: Sequence[int]) -> list[int]:
         """Begin to make bodies side by side, and give the actions' ids; waits a moment for all to run."""
         begun = [self._account.actions.begin("create", one, self._account.droplets.region(one))["id"] for one in ids]
-        futures = [self._threads.submit(self._created, *one) for one in zip(ids, begun, strict=True)]
-        wait(futures, timeout=CREATE_PATIENCE)
+        marks = [self._world.made(one) for one in ids]
+        futures = [self._threads.submit(self._created, *one) for one in zip(ids, begun, marks, strict=True)]
+        if self.transitions.immediate:
+            wait(futures, timeout=CREATE_PATIENCE)
         return begun
 
     def act(self, droplet_id: int, kind: str) -> int:
@@ -77,21 +90,58 @@ class Bodies:
             Refusal: the droplet is gone, busy, or the action is unknown.
         """
         region = self._account.droplets.region(droplet_id)
-        if kind not in self._acts():
+        if kind not in self._acts() or kind == _ERRS:
             raise unprocessable(f"{kind} is not a valid Droplet action.")
         action = self._account.actions.begin_alone(kind, droplet_id, region)
         if action is None:
             raise unprocessable("Droplet already has a pending event.")
+        if self._world.action_errors():
+            kind = _ERRS
         self._threads.submit(self._acted, droplet_id, kind, action["id"])
         return int(action["id"])
 
+    def check_free(self, droplet_id: int) -> None:
+        """
+        Look that a droplet is there and nothing is under way with it.
+
+        Raises:
+            Refusal: there is none, or something is.
+        """
+        self._account.droplets.status(droplet_id)
+        if self._account.actions.pending(droplet_id) or droplet_id in self._account.droplets.doomed():
+            raise unprocessable("Droplet already has a pending event.")
+
     def destroy(self, droplet_id: int) -> None:
         """
-        Destroy a droplet and its body; it is gone from the account once its body is.
+        Destroy a droplet and its body, at once or after its time; it is gone from the account once its body is.
 
         Raises:
             Refusal: there is none.
         """
+        if self.transitions.delete > 0:
+            until = self._account.clock.time() + self.transitions.delete
+            self._account.droplets.doom(droplet_id)
+            self._threads.submit(self._destroyed_later, droplet_id, until)
+        else:
+            self._destroy(droplet_id)
+
+    def clear(self) -> None:
+        """Destroy the bodies of all droplets, whatever is under way with them."""
+        for droplet_id in {*self._account.droplets.ids(), *self._driver.known()}:
+            with self._locks[droplet_id]:
+                self._driver.destroy(droplet_id)
+                self._account.droplets.forget(droplet_id)
+
+    def _destroyed_later(self, droplet_id: int, until: float) -> None:
+        try:
+            self._account.clock.sleep_until(until)
+            self._destroy(droplet_id)
+        except ClosedError:
+            return  # it is destroyed at the next start
+        except (Refusal, *_FAILURES):
+            log.exception("droplet %d could not be destroyed", droplet_id)
+
+    def _destroy(self, droplet_id: int) -> None:
         with self._locks[droplet_id]:
             self._account.droplets.status(droplet_id)
             self._driver.destroy(droplet_id)
@@ -115,33 +165,54 @@ class Bodies:
             "power_cycle": self._power_cycle,
             "reboot": self._reboot,
             "shutdown": self._shutdown,
+            _ERRS: lambda _droplet_id: None,
         }
 
-    def _created(self, droplet_id: int, action_id: int) -> None:
-        with self._locks[droplet_id]:
-            try:
+    def _created(self, droplet_id: int, action_id: int, marks: Marks) -> None:
+        active_at = self._account.clock.time() + self.transitions.active
+        try:
+            with self._working, self._locks[droplet_id]:
                 spec = self._account.droplets.spec(droplet_id)
                 self._driver.create(spec)
                 self._driver.start(spec)
-            except Refusal:  # destroyed before its turn came
-                self._account.actions.end(action_id, ERRORED)
-            except _FAILURES:
-                log.exception("droplet %d got no body", droplet_id)
+                if not marks.ssh:
+                    self._driver.close_ssh(spec)
+            self._account.clock.sleep_until(active_at)
+        except Refusal:  # destroyed before its turn came
+            self._account.actions.end(action_id, ERRORED)
+        except ClosedError:
+            return  # it is finished at the next start
+        except _FAILURES:
+            log.exception("droplet %d got no body", droplet_id)
+            self._account.actions.end(action_id, ERRORED)
+            self._forget(droplet_id)
+        else:
+            self._came_to_be(droplet_id, action_id, marks)
+
+    def _came_to_be(self, droplet_id: int, action_id: int, marks: Marks) -> None:
+        with self._locks[droplet_id]:
+            if marks.fails:
                 self._account.actions.end(action_id, ERRORED)
                 self._forget(droplet_id)
-            else:
-                self._account.droplets.set_status(droplet_id, ACTIVE)
-                self._account.actions.end(action_id, COMPLETED)
+                return
+            if self.transitions.address > 0:
+                self._world.address_later(droplet_id, self.transitions.address)
+            self._account.droplets.set_status(droplet_id, ACTIVE)
+            self._account.actions.end(action_id, COMPLETED)
 
     def _acted(self, droplet_id: int, kind: str, action_id: int) -> None:
-        with self._locks[droplet_id]:
-            try:
+        until = self._account.clock.time() + self.transitions.action
+        try:
+            with self._working, self._locks[droplet_id]:
                 self._acts()[kind](droplet_id)
-            except (*_FAILURES, Refusal):
-                log.exception("droplet %d: %s failed", droplet_id, kind)
-                self._account.actions.end(action_id, ERRORED)
-            else:
-                self._account.actions.end(action_id, COMPLETED)
+            self._account.clock.sleep_until(until)
+        except ClosedError:
+            return
+        except (*_FAILURES, Refusal):
+            log.exception("droplet %d: %s failed", droplet_id, kind)
+            self._account.actions.end(action_id, ERRORED)
+        else:
+            self._account.actions.end(action_id, ERRORED if kind == _ERRS else COMPLETED)
 
     def _power_on(self, droplet_id: int) -> None:
         self._driver.start(self._account.droplets.spec(droplet_id))

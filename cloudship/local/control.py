@@ -15,6 +15,7 @@ from pathlib import Path
 from cloudship.local import endpoint
 from cloudship.local.endpoint import Endpoint, directory_of
 from cloudship.local.errors import LocalCloudError
+from cloudship.local.handle import LocalCloud
 from cloudship.local.machines.base import Driver
 from cloudship.local.machines.registry import NAMES
 from cloudship.local.machines.registry import driver as make_driver
@@ -34,7 +35,9 @@ class Status:
     droplets: int
 
 
-def start(directory: Path | None = None, *, driver: str = "nspawn", port: int | None = None) -> Endpoint:
+def start(
+    directory: Path | None = None, *, driver: str = "nspawn", port: int | None = None, transitions: str | None = None
+) -> Endpoint:
     """
     Start the local cloud of a directory, or find it running.
 
@@ -42,6 +45,7 @@ def start(directory: Path | None = None, *, driver: str = "nspawn", port: int | 
         directory: default `CLOUDSHIP_LOCAL_DIR`, else the user's state directory.
         driver: what gives droplets a body.
         port: where it listens on 127.0.0.1; None: a free one.
+        transitions: how long things take: `immediate`, `realistic`, or seconds; one that runs is set to it too.
 
     Raises:
         LocalCloudError: it does not start; the message carries what it said.
@@ -54,11 +58,13 @@ def start(directory: Path | None = None, *, driver: str = "nspawn", port: int | 
                 raise LocalCloudError(
                     f"The local cloud in {place} runs with driver {found.driver}, not {driver}; stop or reset it first"
                 )
+            if transitions is not None:
+                LocalCloud(found.url, found.token).transitions = transitions
             return found
         if reason := make_driver(driver, place).unavailable():
             raise LocalCloudError(reason)
         log = place / "server.log"
-        process = _spawn(place, driver, port or 0, log)
+        process = _spawn(place, driver, port or 0, transitions, log)
         return _answering(process, place, log)
 
 
@@ -135,9 +141,10 @@ def _settled(place: Path) -> Endpoint | None:
     return found
 
 
-def _spawn(place: Path, driver: str, port: int, log: Path) -> subprocess.Popen[bytes]:
+def _spawn(place: Path, driver: str, port: int, transitions: str | None, log: Path) -> subprocess.Popen[bytes]:
     words = [sys.executable, "-m", "cloudship.local.server", "--directory", str(place)]
     words += ["--driver", driver, "--port", str(port)]
+    words += ["--transitions", transitions] if transitions is not None else []
     with serving_alone(place) as taken, log.open("wb") as file:
         words += ["--place", str(taken)]  # taken before it runs: it is found even if we are killed now
         return subprocess.Popen(

@@ -22,9 +22,14 @@ from cloudship.local.api import application
 from cloudship.local.api.context import Context
 from cloudship.local.bodies import Bodies
 from cloudship.local.errors import LocalCloudError
+from cloudship.local.faults.book import FaultBook
+from cloudship.local.faults.record import Record
+from cloudship.local.faults.wire import ExposedProtocol
+from cloudship.local.faults.world import World
 from cloudship.local.machines.base import Driver
 from cloudship.local.machines.registry import driver
 from cloudship.local.metadata import metadata
+from cloudship.local.transitions import Transitions
 from cloudship.local.turns import serving_alone
 
 log = logging.getLogger("cloudship.local")
@@ -36,15 +41,16 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, required=True)
     parser.add_argument("--driver", default="nspawn")
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--transitions", type=Transitions.parse, default=Transitions())
     parser.add_argument("--place", type=int, help="the descriptor by which the caller took this directory for us")
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with serving_alone(asked.directory) if asked.place is None else nullcontext(asked.place) as place:
         os.set_inheritable(place, False)  # noqa: FBT003  it takes no keyword
-        asyncio.run(serve(asked.directory, driver(asked.driver, asked.directory), asked.port))
+        asyncio.run(serve(asked.directory, driver(asked.driver, asked.directory), asked.port, asked.transitions))
 
 
-async def serve(directory: Path, machines: Driver, port: int) -> None:
+async def serve(directory: Path, machines: Driver, port: int, transitions: Transitions) -> None:
     """
     Serve until SIGTERM or SIGINT, then power everything off.
 
@@ -56,6 +62,7 @@ async def serve(directory: Path, machines: Driver, port: int) -> None:
     listening = _listen("127.0.0.1", port)  # before anything of the host is touched
     token = _token(directory)
     with assembled(directory, machines, token) as context:
+        context.bodies.transitions = transitions
         servers = [_server(application(context), listening)]
         bind = context.bodies.network.metadata_bind
         if bind is not None:
@@ -79,8 +86,11 @@ def assembled(directory: Path, machines: Driver, token: str) -> Iterator[Context
     """Put a local cloud together, without serving it yet."""
     account = Account(directory)
     notes = {one["slug"]: machines.image_note(one["slug"]) for one in images({})}
+    faults = FaultBook()
+    world = World(account.clock, faults)
     try:
-        yield Context(account, Bodies(account, machines), machines, token, notes)
+        bodies = Bodies(account, machines, world)
+        yield Context(account, bodies, machines, token, account.clock, faults, world, Record(), notes)
     finally:
         account.close()
 
@@ -124,6 +134,7 @@ class _Server(uvicorn.Server):
 def _server(app: object, listening: socket.socket) -> _Server:
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
+        http=ExposedProtocol,
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -13,6 +13,8 @@ from cloudship.local.account import Account
 from cloudship.local.account.catalogue import images
 from cloudship.local.bodies import Bodies
 from cloudship.local.errors import Refusal
+from cloudship.local.faults.book import FaultBook
+from cloudship.local.faults.world import World
 from cloudship.local.machines.base import DriverError, MachineSpec, MachineState
 from cloudship.local.machines.none import NoneDriver
 
@@ -46,13 +48,13 @@ def account(tmp_path: Path) -> Iterator[Account]:
 
 def _recorded(account: Account) -> int:
     asked = {"name": "web", "size": "s-1vcpu-1gb", "image": "ubuntu-20-04-x64"}
-    return account.droplets.create(asked, images({}), SUBNET)[0]
+    return account.droplets.create(asked, images({}), SUBNET, lambda _asked, _present: None)[0]
 
 
 def test_a_stop_powers_off_what_was_still_being_made(tmp_path: Path, account: Account) -> None:
     """No machine outlives the server."""
     driver = Unwilling(tmp_path)
-    bodies = Bodies(account, driver)
+    bodies = Bodies(account, driver, World(account.clock, FaultBook()))
     driver.let.clear()
     number = _recorded(account)
     bodies.create([number])
@@ -69,7 +71,7 @@ def test_a_create_that_fails_is_errored_and_leaves_no_droplet(
     """As with DigitalOcean: the action is errored, the droplet is 404; also when the host itself refuses."""
     driver = Unwilling(tmp_path)
     driver.failure = failure
-    bodies = Bodies(account, driver)
+    bodies = Bodies(account, driver, World(account.clock, FaultBook()))
     number = _recorded(account)
     action = bodies.create([number])[0]
     assert "errored" == account.actions.get(action)["status"]
@@ -83,7 +85,7 @@ def test_a_create_cut_off_by_a_crash_is_finished_with_its_action(tmp_path: Path,
     """The action says completed, as the droplet says active."""
     number = _recorded(account)
     action = account.actions.begin("create", number, "nyc3")["id"]
-    bodies = Bodies(account, NoneDriver(tmp_path))
+    bodies = Bodies(account, NoneDriver(tmp_path), World(account.clock, FaultBook()))
     bodies.restore()
     assert ("active", "completed") == (account.droplets.status(number), account.actions.get(action)["status"])
     bodies.suspend()
@@ -95,7 +97,7 @@ def test_a_create_that_cannot_be_finished_after_a_crash_is_removed(tmp_path: Pat
     driver.failure = DriverError("no")
     half, whole = _recorded(account), _recorded(account)
     account.droplets.set_status(whole, "active")
-    bodies = Bodies(account, driver)
+    bodies = Bodies(account, driver, World(account.clock, FaultBook()))
     bodies.restore()
     assert ([whole], "off") == (account.droplets.ids(), account.droplets.status(whole))
     assert half not in driver.known()
@@ -105,7 +107,7 @@ def test_a_create_that_cannot_be_finished_after_a_crash_is_removed(tmp_path: Pat
 def test_only_one_action_at_a_time_is_taken(tmp_path: Path, account: Account) -> None:
     """Of many at once one is begun; the others hear that an event is pending."""
     driver = Unwilling(tmp_path)
-    bodies = Bodies(account, driver)
+    bodies = Bodies(account, driver, World(account.clock, FaultBook()))
     number = _recorded(account)
     bodies.create([number])
     driver.let.clear()

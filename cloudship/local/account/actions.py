@@ -6,7 +6,7 @@ import sqlite3
 from typing import Any
 
 from cloudship.local.account import catalogue
-from cloudship.local.account.clock import now
+from cloudship.local.account.clock import CloudClock
 from cloudship.local.account.store import Store
 from cloudship.local.errors import not_found
 
@@ -25,8 +25,8 @@ IN_PROGRESS, COMPLETED, ERRORED = "in-progress", "completed", "errored"
 class Actions:
     """The account's actions, newest first as DigitalOcean lists them."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, clock: CloudClock) -> None:
+        self._store, self._clock = store, clock
 
     def begin(self, kind: str, droplet_id: int, region: str) -> dict[str, Any]:
         """Record an action that begins now."""
@@ -34,7 +34,7 @@ class Actions:
             "INSERT INTO actions (status, type, started_at, droplet_id, region) VALUES (?, ?, ?, ?, ?)",
             IN_PROGRESS,
             kind,
-            now(),
+            self._clock.now(),
             droplet_id,
             region,
         )
@@ -47,7 +47,9 @@ class Actions:
 
     def end(self, number: int, status: str) -> None:
         """Record how an action ended."""
-        self._store.run("UPDATE actions SET status = ?, completed_at = ? WHERE id = ?", status, now(), number)
+        self._store.run(
+            "UPDATE actions SET status = ?, completed_at = ? WHERE id = ?", status, self._clock.now(), number
+        )
 
     def get(self, number: int, *, droplet_id: int | None = None) -> dict[str, Any]:
         """Show one action, of one droplet where that is said."""
@@ -71,11 +73,13 @@ class Actions:
         query = (
             "UPDATE actions SET status = ?, completed_at = ? WHERE droplet_id = ? AND type = 'create' AND status = ?"
         )
-        self._store.run(query, COMPLETED, now(), droplet_id, IN_PROGRESS)
+        self._store.run(query, COMPLETED, self._clock.now(), droplet_id, IN_PROGRESS)
 
     def give_up(self) -> None:
         """End, as errored, what a server that died left in progress."""
-        self._store.run("UPDATE actions SET status = ?, completed_at = ? WHERE status = ?", ERRORED, now(), IN_PROGRESS)
+        self._store.run(
+            "UPDATE actions SET status = ?, completed_at = ? WHERE status = ?", ERRORED, self._clock.now(), IN_PROGRESS
+        )
 
 
 def _shown(row: sqlite3.Row) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from cloudship.local.account import catalogue
-from cloudship.local.account.clock import now
+from cloudship.local.account.clock import CloudClock
 from cloudship.local.account.keys import Keys
 from cloudship.local.account.store import Store
 from cloudship.local.account.tags import Tags
@@ -26,6 +26,8 @@ SCHEMA = (
         "INSERT OR IGNORE INTO sqlite_sequence (name, seq) SELECT 'droplets', 400000000"
         " WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'droplets')"
     ),
+    # A delete that was taken but takes its time: not forgotten when the server dies meanwhile.
+    "CREATE TABLE IF NOT EXISTS dying (droplet_id INTEGER PRIMARY KEY REFERENCES droplets (id) ON DELETE CASCADE)",
 )
 NEW, ACTIVE, OFF = "new", "active", "off"
 LIMIT = 25  # as a new account has it
@@ -38,11 +40,25 @@ _VPC = "5a4981aa-9653-4bd1-bef5-d6bff52042e4"  # one default network for all, as
 class Droplets:
     """The droplets of the account."""
 
-    def __init__(self, store: Store, keys: Keys, tags: Tags) -> None:
-        self._store, self._keys, self._tags = store, keys, tags
+    def __init__(self, store: Store, keys: Keys, tags: Tags, clock: CloudClock) -> None:
+        self._store, self._keys, self._tags, self._clock = store, keys, tags, clock
 
-    def create(self, asked: dict[str, Any], images: list[dict[str, Any]], subnet: IPv4Network) -> list[int]:
-        """Check a request and record its droplets, all or none; they are new and have no body yet."""
+    def create(
+        self,
+        asked: dict[str, Any],
+        images: list[dict[str, Any]],
+        subnet: IPv4Network,
+        admit: Callable[[dict[str, Any], int], None],
+    ) -> list[int]:
+        """
+        Check a request and record its droplets, all or none; they are new and have no body yet.
+
+        Args:
+            asked: the request's body.
+            images: what may be asked for.
+            subnet: where addresses come from.
+            admit: refuses what limits and capacity do not allow; is told how many there are.
+        """
         names = _names(asked)
         image = _image(asked.get("image"), images)
         if catalogue.size(str(asked.get("size"))) is None:
@@ -52,8 +68,7 @@ class Droplets:
         _list(asked, "tags")
         _check_user_data(asked.get("user_data"))
         with self._store.changing():
-            if len(self.ids()) + len(names) > LIMIT:
-                raise unprocessable("creating this/these droplet(s) will exceed your droplet limit")
+            admit(asked, len(self.ids()))
             return [self._record(name, asked, image, public_keys, subnet) for name in names]
 
     def get(self, droplet_id: int) -> dict[str, Any]:
@@ -93,6 +108,14 @@ class Droplets:
     def forget(self, droplet_id: int) -> None:
         """Remove a droplet from the account; its tags stay, as with DigitalOcean."""
         self._store.run("DELETE FROM droplets WHERE id = ?", droplet_id)
+
+    def doom(self, droplet_id: int) -> None:
+        """Record that a droplet is being destroyed."""
+        self._store.run("INSERT OR IGNORE INTO dying (droplet_id) VALUES (?)", droplet_id)
+
+    def doomed(self) -> frozenset[int]:
+        """Name the droplets that are being destroyed."""
+        return frozenset(row["droplet_id"] for row in self._store.rows("SELECT droplet_id FROM dying"))
 
     def region(self, droplet_id: int) -> str:
         """Say where a droplet is."""
@@ -143,7 +166,7 @@ class Droplets:
             name,
             NEW,
             str(self._free_address(subnet)),
-            now(),
+            self._clock.now(),
             json.dumps(asked),
             json.dumps(image),
             json.dumps(keys),

@@ -13,14 +13,17 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cloudship.local.api import account, actions, droplets, images, keys, regions, sizes, tags
+from cloudship.local.api import account, actions, control, droplets, images, keys, regions, sizes, tags
 from cloudship.local.api.context import Context
 from cloudship.local.errors import Refusal, not_found, unprocessable
+from cloudship.local.faults.wire import CONTROL, Wire
 
 KINDS = (account, keys, droplets, actions, images, sizes, regions, tags)
 HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_PREFIX = "/v2"
 LIMIT_AN_HOUR = 5000  # requests, as DigitalOcean allows a token
 
 
@@ -29,14 +32,28 @@ def application(context: Context) -> ASGIApp:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.context = context
     for kind in KINDS:
-        app.include_router(kind.router, prefix="/v2")
+        app.include_router(kind.router, prefix=_PREFIX)
+    app.include_router(control.router, prefix=CONTROL)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _no_route)
     app.add_exception_handler(RequestValidationError, _no_value)
     app.add_exception_handler(OverflowError, _no_value)  # a number that SQLite cannot hold
     app.add_exception_handler(Exception, _our_fault)
     app.middleware("http")(_gate)
-    return _PlainPaths(app)
+    wire = Wire(app, context.faults, context.record, context.clock, _operation)
+    return _PlainPaths(wire)
+
+
+def _operation(scope: Scope) -> str | None:
+    """Name the operation of a request as DigitalOcean's document does, which is how our routes are called."""
+    inner = {**scope, "path": scope["path"].removeprefix(_PREFIX)}
+    if inner["path"] == scope["path"]:
+        return None
+    for kind in KINDS:
+        for route in kind.router.routes:
+            if route.matches(inner)[0] is Match.FULL:
+                return str(getattr(route, "name", None))
+    return None
 
 
 class _PlainPaths:
@@ -72,7 +89,10 @@ def _refusal(request: Request) -> Refusal | None:
     expected = request.app.state.context.token
     if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), expected.encode()):
         return Refusal(401, "unauthorized", "Unable to authenticate you")
-    return None
+    if request.url.path.startswith(CONTROL):
+        return None
+    refusal: Refusal | None = request.app.state.context.world.refusal_of_token(request.method)
+    return refusal
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from fastapi import Request
 
 from cloudship.local.account import Account
+from cloudship.local.account.clock import CloudClock
 from cloudship.local.bodies import Bodies
+from cloudship.local.faults.book import FaultBook
+from cloudship.local.faults.record import Record
+from cloudship.local.faults.world import World
 from cloudship.local.machines.base import Driver
 
 
@@ -19,6 +23,10 @@ class Context:
     bodies: Bodies
     driver: Driver
     token: str
+    clock: CloudClock
+    faults: FaultBook
+    world: World
+    record: Record
     image_notes: dict[str, str | None] = field(default_factory=dict)
 
 

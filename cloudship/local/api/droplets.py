@@ -8,10 +8,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 
 from cloudship.local.account import catalogue
+from cloudship.local.account.droplets import LIMIT
 from cloudship.local.api.body import json_body
 from cloudship.local.api.context import Context, context
 from cloudship.local.api.paging import page
 from cloudship.local.errors import Refusal, unprocessable
+from cloudship.local.faults.values import By
 
 router = APIRouter()
 Body = Annotated[dict[str, Any], Depends(json_body)]
@@ -22,7 +24,11 @@ def droplets_create(request: Request, body: Body) -> dict[str, Any]:
     """Make one droplet, or up to ten with `names`."""
     cloud = context(request)
     images = catalogue.images(cloud.image_notes)
-    ids = cloud.account.droplets.create(body, images, cloud.bodies.network.subnet)
+    ids = cloud.account.droplets.create(
+        body, images, cloud.bodies.network.subnet, lambda asked, present: cloud.world.admit(asked, present, LIMIT)
+    )
+    for tag in body.get("tags") or ():
+        cloud.world.made_named("tags", str(tag))
     shown = [cloud.account.droplets.get(one) for one in ids]  # as they are now: new, without networks
     links = [_link(request, number) for number in cloud.bodies.create(ids)]
     if "names" in body:
@@ -42,9 +48,11 @@ def droplets_list(
         raise unprocessable("tag_name cannot be combined with name or type")
     cloud = context(request)
     found = [] if type == "gpus" else cloud.account.droplets.all(tag=tag_name, name=name)
-    for one in found:
-        cloud.bodies.refresh(one["id"])
-    return page(request, "droplets", cloud.account.droplets.still(one["id"] for one in found))
+    by = By.TAG if tag_name is not None else By.NAME if name is not None else None
+    ids = [one["id"] for one in found if cloud.world.is_listed(one["id"], by=by)]
+    for one in ids:
+        cloud.bodies.refresh(one)
+    return page(request, "droplets", [cloud.world.dressed(one) for one in cloud.account.droplets.still(ids)])
 
 
 @router.delete("/droplets", status_code=204, response_class=Response)
@@ -55,21 +63,24 @@ def droplets_destroy_byTag(request: Request, tag_name: str | None = None) -> Non
     cloud = context(request)
     for one in cloud.account.tags.droplets(tag_name):
         with suppress(Refusal):  # somebody else destroyed it first
-            cloud.bodies.destroy(one)
+            _destroy(cloud, one)
 
 
 @router.get("/droplets/{droplet_id}")
 def droplets_get(request: Request, droplet_id: int) -> dict[str, Any]:
     """Show a droplet."""
     cloud = context(request)
+    cloud.world.see(droplet_id)
     cloud.bodies.refresh(droplet_id)
-    return {"droplet": cloud.account.droplets.get(droplet_id)}
+    return {"droplet": cloud.world.dressed(cloud.account.droplets.get(droplet_id))}
 
 
 @router.delete("/droplets/{droplet_id}", status_code=204, response_class=Response)
 def droplets_destroy(request: Request, droplet_id: int) -> None:
     """Destroy a droplet."""
-    context(request).bodies.destroy(droplet_id)
+    cloud = context(request)
+    cloud.world.see(droplet_id)
+    _destroy(cloud, droplet_id)
 
 
 @router.get("/droplets/{droplet_id}/actions")
@@ -91,6 +102,12 @@ def dropletActions_post(request: Request, droplet_id: int, body: Body) -> dict[s
 def dropletActions_get(request: Request, droplet_id: int, action_id: int) -> dict[str, Any]:  # noqa: N802
     """Show one action of a droplet."""
     return {"action": context(request).account.actions.get(action_id, droplet_id=droplet_id)}
+
+
+def _destroy(cloud: Context, droplet_id: int) -> None:
+    cloud.bodies.check_free(droplet_id)
+    if cloud.world.deleted(droplet_id):
+        cloud.bodies.destroy(droplet_id)
 
 
 def _action(cloud: Context, number: int) -> dict[str, Any]:

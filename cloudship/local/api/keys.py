@@ -17,13 +17,18 @@ Body = Annotated[dict[str, Any], Depends(json_body)]
 @router.get("/account/keys")
 def sshKeys_list(request: Request) -> dict[str, Any]:  # noqa: N802  DigitalOcean's operation ids name routes
     """List the keys."""
-    return page(request, "ssh_keys", context(request).account.keys.all())
+    cloud = context(request)
+    every = cloud.account.keys.all()
+    shown = cloud.world.listed_names("keys", (one["fingerprint"] for one in every))
+    return page(request, "ssh_keys", [one for one in every if one["fingerprint"] in shown])
 
 
 @router.post("/account/keys", status_code=201)
 def sshKeys_create(request: Request, body: Body) -> dict[str, Any]:  # noqa: N802
     """Add a key."""
-    made = context(request).account.keys.create(body.get("name"), body.get("public_key"))
+    cloud = context(request)
+    made = cloud.account.keys.create(body.get("name"), body.get("public_key"))
+    cloud.world.made_named("keys", made["fingerprint"])
     return {"ssh_key": made}
 
 

@@ -19,13 +19,19 @@ Body = Annotated[dict[str, Any], Depends(json_body)]
 @router.get("/tags")
 def tags_list(request: Request) -> dict[str, Any]:
     """List the tags."""
-    return page(request, "tags", context(request).account.tags.all())
+    cloud = context(request)
+    every = cloud.account.tags.all()
+    shown = cloud.world.listed_names("tags", (one["name"] for one in every))
+    return page(request, "tags", [one for one in every if one["name"] in shown])
 
 
 @router.post("/tags", status_code=201)
 def tags_create(request: Request, body: Body) -> dict[str, Any]:
     """Make a tag."""
-    return {"tag": context(request).account.tags.create(body.get("name"))}
+    cloud = context(request)
+    made = cloud.account.tags.create(body.get("name"))
+    cloud.world.made_named("tags", made["name"])
+    return {"tag": made}
 
 
 @router.get("/tags/{name}")

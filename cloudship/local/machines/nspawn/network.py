@@ -78,6 +78,12 @@ class Wiring:
         run("ip", "-n", space, "-batch", "-", stdin="\n".join(inside))
         return f"/run/netns/{space}"
 
+    def close_port(self, droplet_id: int, port: int) -> None:
+        """Drop what comes for a port of a machine."""
+        chain = f"type filter hook input priority -10; tcp dport {port} drop;"
+        rules = f"table inet cloudship_fault {{ chain input {{ {chain} }} }}"
+        run("ip", "netns", "exec", self.names.machine(droplet_id), "nft", "-f", "-", stdin=rules)
+
     def unplug(self, droplet_id: int) -> None:
         """Remove a machine's cable and namespace, as far as they exist."""
         space, link = self.names.machine(droplet_id), self.names.link(droplet_id)
