@@ -35,6 +35,8 @@ Everything that can go wrong, as one tree.
     ├── ReleaseFailed            the release was refused on the droplet; the guilty lines are in `evidence`
     └── LeftBehind               a teardown could not prove everything gone
 
+Two that are no errors, as KeyboardInterrupt is none: Terminated, Abandoned.
+
 Every error knows what to do next; the command line prints it in at most a dozen lines.
 """
 
@@ -71,6 +73,14 @@ class CloudshipError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+
+class Terminated(BaseException):
+    """The process is asked to end: it cleans up as after Ctrl-C; no `Exception`, which others would swallow."""
+
+
+class Abandoned(BaseException):
+    """The process is asked to end for the second time: nothing that waits is begun any more."""
 
 
 class UsageError(CloudshipError):

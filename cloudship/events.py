@@ -94,6 +94,13 @@ class Destroying(Value):
     id: str
 
 
+class Gone(Value):
+    """A teardown has proved one object gone."""
+
+    kind: str
+    id: str
+
+
 class Remained(Value):
     """A teardown could not prove an object gone."""
 
@@ -106,7 +113,9 @@ class Remained(Value):
         return cls(what=str(left), price_hourly=left.price_hourly)
 
 
-Event: TypeAlias = Chosen | PhaseStarted | PhaseEnded | PhaseFailed | Attempted | Output | Noted | Destroying | Remained
+Event: TypeAlias = (
+    Chosen | PhaseStarted | PhaseEnded | PhaseFailed | Attempted | Output | Noted | Destroying | Gone | Remained
+)
 Notify: TypeAlias = Callable[[Event], None]
 
 

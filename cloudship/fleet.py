@@ -63,18 +63,21 @@ def down(
     if len(clients) > 1 and sum(bool(client.droplets(tag=tags.ship_tag(name))) for client in clients) > 1:
         raise AmbiguousShip(f"{name} is on two clouds", next_step="say which: --cloud local or --cloud digitalocean")
     searched = tuple(client.cloud for client in clients)
-    receipts = [
-        teardown.down(
-            client,
-            name,
-            journal=journal(),
-            files_root=files_root(client.cloud),
-            timeouts=timeouts,
-            notify=notify,
-        )
-        for client in clients
-    ]
-    return _joined(name, receipts, searched)
+
+    def all_of_them() -> list[Receipt]:
+        return [
+            teardown.down(
+                client,
+                name,
+                journal=journal(),
+                files_root=files_root(client.cloud),
+                timeouts=timeouts,
+                notify=notify,
+            )
+            for client in clients
+        ]
+
+    return _joined(name, teardown.finishing(all_of_them, notify), searched)
 
 
 def reap(

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from filelock import FileLock, Timeout
 from typing_extensions import Unpack
 
 from cloudship import (
@@ -20,6 +19,7 @@ from cloudship import (
     draft,
     git,
     hostkey,
+    locking,
     readiness,
     request,
     tags,
@@ -30,7 +30,16 @@ from cloudship.background import Background
 from cloudship.client import Client
 from cloudship.config import ConfigKeys
 from cloudship.draft import Draft
-from cloudship.errors import BootFailed, CloudshipError, CommandFailed, LeftBehind, ShellError, ShipBusy, ShipExists
+from cloudship.errors import (
+    Abandoned,
+    BootFailed,
+    CloudshipError,
+    CommandFailed,
+    LeftBehind,
+    ShellError,
+    ShipBusy,
+    ShipExists,
+)
 from cloudship.events import Chosen, Event, Noted, Notify, Output, Phase, nobody
 from cloudship.models import CONTROL, Cloud, Droplet, DropletStatus, Kind, Left, OnFailure, Timeouts
 from cloudship.ship import Ship, files_root, journal, launch_files
@@ -84,7 +93,8 @@ def up(
             for note in drawn.plan.notes:
                 story.tell(Noted(text=note))
             outcome.append(drawn.plan.app.why)
-        with _alone(drawn):
+        folder = files_root(drawn.plan.cloud) / drawn.plan.name
+        with locking.alone(folder, drawn.plan.name, now=clock.wall()):
             _make_room(drawn, limits, clock, story)
             with _undone_on_failure(drawn, OnFailure(on_failure), limits, clock, story):
                 ship = _launched(drawn, limits, clock, story)
@@ -298,19 +308,6 @@ def _yield_to_rival(drawn: Draft, droplet: Droplet) -> None:
 
 
 @contextmanager
-def _alone(drawn: Draft) -> Iterator[None]:
-    """Let one `up` of a ship after the other on this machine; the kernel frees the lock of one that dies."""
-    place = files_root(drawn.plan.cloud) / drawn.plan.name
-    place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = FileLock(place / "lock")
-    try:
-        with lock.acquire(timeout=0):
-            yield
-    except Timeout:
-        raise ShipBusy(f"Another process on this machine is launching {drawn.plan.name} right now") from None
-
-
-@contextmanager
 def _undone_on_failure(
     drawn: Draft, on_failure: OnFailure, limits: Timeouts, clock: Clock, story: Story
 ) -> Iterator[None]:
@@ -322,13 +319,23 @@ def _undone_on_failure(
             error.left = (*error.left, *_kept(drawn, clock))
             raise
         try:
-            _taken_down(drawn, drawn.plan.launch, limits, clock, story.tell)
+            _rolled_back(error, lambda: _taken_down(drawn, drawn.plan.launch, limits, clock, story.tell), story)
         except LeftBehind as remains:
             if not isinstance(error, CloudshipError):
                 raise remains from error
             error.left = remains.left
             error.next_step = remains.next_step
         raise
+
+
+def _rolled_back(error: BaseException, act: Callable[[], None], story: Story) -> None:
+    """Take down what was made: whole, unless this is the second time that somebody wants us to stop."""
+    if isinstance(error, Abandoned):
+        return
+    if isinstance(error, Exception):
+        teardown.finishing(act, story.tell)
+    else:
+        act()
 
 
 def _taken_down(drawn: Draft, launch: str, limits: Timeouts, clock: Clock, tell: Notify) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from cloudship import checkouts, tags
 from cloudship.client import Client
@@ -24,15 +25,17 @@ from cloudship.errors import (
     NotFound,
     RateLimited,
     ServerFault,
+    Terminated,
     Unreachable,
     WaitTimeout,
 )
-from cloudship.events import Destroying, Notify, Remained, nobody
+from cloudship.events import Destroying, Gone, Noted, Notify, Remained, nobody
 from cloudship.journal import Asked, Journal
 from cloudship.keys import LaunchFiles
 from cloudship.models import Cloud, Destroyed, Droplet, Key, Kind, Left, Receipt, Timeouts
 from cloudship.waiting import ONCE_A_SECOND, REAL, Clock, Pace, Pending, Ready, until
 
+T = TypeVar("T")
 MINIMUM_SECONDS, MINIMUM_COST = 60.0, 0.01  # what DigitalOcean bills at least, since 2026-01-01
 _PASSING = (Conflict, RateLimited, ServerFault, Unreachable, BadAnswer)
 _LISTING = Pace(first=0.3, factor=2.0, longest=8.0)
@@ -130,6 +133,20 @@ def down(
     return _receipt(client.cloud, name, found, work, clock)
 
 
+def finishing(act: Callable[[], T], notify: Notify = nobody) -> T:
+    """
+    Carry a teardown to its end although the first interrupt comes meanwhile; then the interrupt is raised.
+
+    A teardown may be begun again anywhere, so that is what happens. The second interrupt is raised at once.
+    """
+    try:
+        return act()
+    except (KeyboardInterrupt, Terminated) as interrupt:
+        notify(Noted(text="interrupted; the teardown is finished first", warning=True))
+        act()
+        raise interrupt from None
+
+
 class _Teardown:
     """Destroys one object after the other; a failure of one does not stop the next."""
 
@@ -154,6 +171,8 @@ class _Teardown:
             self._notify(Remained.of(left))
         else:
             self.destroyed.append(Destroyed(kind=kind, id=number))
+            if kind is not Kind.TAG:
+                self._notify(Gone(kind=kind.value, id=number))
 
     def droplet(self, droplet: Droplet) -> None:
         """Destroy a droplet: asked until it is taken, looked for until it is gone, asked again if it stays."""

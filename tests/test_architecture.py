@@ -17,7 +17,7 @@ LAYERS = {
     **dict.fromkeys(
         ("waiting", "tags", "journal", "keys", "source", "index", "render", "config", "clouds", "card", "background"), 1
     ),
-    **dict.fromkeys(("plan", "appinfo", "story", "drawing", "answers", "verdict"), 2),
+    **dict.fromkeys(("plan", "appinfo", "story", "drawing", "answers", "verdict", "locking"), 2),
     **dict.fromkeys(("client", "ssh", "git", "probe"), 3),
     **dict.fromkeys(
         ("readiness", "creation", "teardown", "reaper", "checkouts", "hostkey", "request", "releasing", "deploy"), 4
@@ -33,6 +33,7 @@ ONE_IMPORTER = {
     "tenacity": {"waiting.py"},
     "jinja2": {"render.py"},
     "cryptography": {"keys.py"},
+    "filelock": {"locking.py"},
     "pydantic_settings": {"config.py"},
 }
 _TEXTS = {".py", ".md", ".toml", ".j2", ".sh", ".service", ".lock", ".ipynb", ".html", ""}

@@ -6,28 +6,26 @@ Results go to standard output, all else to standard error. Each verb imports wha
 
 from __future__ import annotations
 
-import signal
 import sys
-from types import FrameType
-
-
-class Terminated(BaseException):
-    """SIGTERM: it cleans up as Ctrl-C does; no KeyboardInterrupt, which typer would turn into its own Abort."""
 
 
 def main() -> None:
     """Run the command line, and exit."""
-    signal.signal(signal.SIGTERM, _terminated)
     sys.exit(run(sys.argv[1:]))
 
 
 def run(words: list[str]) -> int:
     """Run one command, and give the exit status: 0, 1, 2, 130 or 143."""
+    from cloudship.cli.interrupts import Interrupts
+
+    def report() -> None:
+        from cloudship.cli.leftovers import LEFTOVERS
+
+        LEFTOVERS.report(words, interrupts.began)
+
+    interrupts = Interrupts(report)
+    interrupts.install()
     from cloudship.cli import failure
     from cloudship.cli.app import app
 
-    return failure.guarded(lambda: app(args=words, prog_name="cloudship", standalone_mode=False), words)
-
-
-def _terminated(_number: int, _frame: FrameType | None) -> None:
-    raise Terminated
+    return failure.guarded(lambda: app(args=words, prog_name="cloudship", standalone_mode=False), words, interrupts)

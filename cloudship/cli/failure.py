@@ -10,18 +10,17 @@ from typing import Any
 
 import typer
 
-from cloudship.errors import CloudshipError, UsageError
+from cloudship.cli.interrupts import Interrupts
+from cloudship.errors import Abandoned, CloudshipError, Terminated, UsageError
 
-USAGE, FAILED, INTERRUPTED, TERMINATED = 2, 1, 130, 143
+USAGE, FAILED = 2, 1
 EVIDENCE = 8  # lines
 # typer carries a click of its own since 0.20 or so; its public error leads to that one's base.
 _WRONG_USE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 
-def guarded(command: Callable[[], Any], words: list[str]) -> int:
+def guarded(command: Callable[[], Any], words: list[str], interrupts: Interrupts) -> int:
     """Carry out a command, and turn however it ends into an exit status."""
-    from cloudship.cli import Terminated
-
     as_json, debug = "--json" in _own(words), "--debug" in _own(words)
     try:
         found = command()
@@ -32,12 +31,12 @@ def guarded(command: Callable[[], Any], words: list[str]) -> int:
         return int(error.exit_code)
     except CloudshipError as error:
         return _told(error, as_json=as_json, debug=debug, status=_status(error, words))
-    except Terminated:
-        print("terminated", file=sys.stderr)
-        return TERMINATED
-    except (KeyboardInterrupt, typer.Abort):
+    except Abandoned:
+        interrupts.report_once()
+        return interrupts.status
+    except (KeyboardInterrupt, Terminated, typer.Abort):
         print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return interrupts.status
     except BrokenPipeError:
         return FAILED
     except Exception as error:  # noqa: BLE001  nobody is shown a library's traceback; --debug shows it

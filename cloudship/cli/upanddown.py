@@ -32,6 +32,7 @@ def up(
 ) -> None:
     """Put an app online on a fresh droplet; prints its URL once it answers."""
     from cloudship import launch
+    from cloudship.cli.leftovers import LEFTOVERS
     from cloudship.cli.localcloud import start_local
     from cloudship.display import on_stream
 
@@ -44,7 +45,7 @@ def up(
             cloud=cloud,
             config_file=config,
             on_failure=on_failure,
-            notify=notify,
+            notify=LEFTOVERS.hearing(notify),
             start_local=start_local,
             **given,
         )
@@ -64,6 +65,7 @@ def down(
 ) -> None:
     """Destroy a ship and all that belongs to it, and prove it gone."""
     from cloudship import fleet
+    from cloudship.cli.leftovers import LEFTOVERS
     from cloudship.cli.localcloud import start_local
     from cloudship.display import on_stream
 
@@ -71,7 +73,7 @@ def down(
     receipts = []
     for one in names:
         with on_stream(verbose=State.verbose) as notify:
-            receipts.append(fleet.down(one, cloud=cloud, notify=notify, start_local=start_local))
+            receipts.append(fleet.down(one, cloud=cloud, notify=LEFTOVERS.hearing(notify), start_local=start_local))
         print(receipt_line(receipts[-1]), file=sys.stderr)
     if as_json:
         told = [receipt.model_dump(mode="json") for receipt in receipts]

@@ -1,0 +1,75 @@
+"""
+Ctrl-C, SIGTERM and SIGHUP: the first cleans up, the second stops waiting and says what may be left.
+
+The first is raised where the main thread is, and every way out takes down what was made. The second is raised too,
+past every clean-up that would wait; a timer ends the process where something waits all the same.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from cloudship.errors import Abandoned, Terminated
+
+PATIENCE = 1.5  # seconds from the second signal to the end, whatever happens
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}
+_SHOW_CURSOR = "\x1b[?25h"
+
+
+class Interrupts:
+    """
+    What signals did to this process.
+
+    Args:
+        report: prints what may be left.
+    """
+
+    def __init__(self, report: Callable[[], None]) -> None:
+        self._report = report
+        self._reported = threading.Lock()
+        self.began = time.time()
+        self.first: int | None = None
+        self._count = 0
+
+    def install(self) -> None:
+        """Handle the signals, except for those that whoever started us wanted ignored."""
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._handle)
+
+    @property
+    def status(self) -> int:
+        """The exit status that the first signal asks for."""
+        return STATUS.get(signal.Signals(self.first), 130) if self.first is not None else 130
+
+    def report_once(self) -> None:
+        """Say what may be left, unless it has been said."""
+        if self._reported.acquire(blocking=False):
+            self._report()
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self._count += 1
+        if self._count == 1:
+            self.first = number
+            print("\ninterrupted; cleaning up (once more to stop waiting)", file=sys.stderr, flush=True)
+            raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+        if self._count == 2:  # noqa: PLR2004  the second
+            timer = threading.Timer(PATIENCE, self._end)
+            timer.daemon = True
+            timer.start()
+            raise Abandoned
+        self._end()
+
+    def _end(self) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write(_SHOW_CURSOR)
+        self.report_once()
+        sys.stderr.flush()
+        os._exit(self.status)

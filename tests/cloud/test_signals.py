@@ -1,0 +1,172 @@
+"""Ctrl-C and SIGTERM, as they reach a real process: the first cleans up, the second stops waiting."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloudship import tags
+from cloudship.client import Client
+from cloudship.local.handle import LocalCloud
+from cloudship.models import DropletRequest
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def knobs(cloud: Any) -> LocalCloud:
+    """The handle on this test's local cloud."""
+    return LocalCloud(cloud.url, cloud.token)
+
+
+@pytest.fixture
+def start(cloud: Any, tmp_path: Path) -> Iterator[Start]:
+    """Start cloudship with nothing but that local cloud within reach; none outlives the test."""
+    running: list[subprocess.Popen[str]] = []
+    env = {**os.environ, "DIGITALOCEAN_END_POINT": f"{cloud.url}/v2/", "DIGITALOCEAN_TOKEN": cloud.token}
+    env |= {"CLOUDSHIP_STATE_DIR": str(tmp_path / "state"), "CLOUDSHIP_OWNER": "me"}
+
+    def command(*words: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cloudship", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=env,
+        )
+        running.append(process)
+        return process
+
+    yield command
+    for process in running:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def _when(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _droplet(client: Client, name: str) -> int:
+    asked = DropletRequest(
+        name=tags.droplet_name(name, "a" * 10),
+        region="nyc3",
+        size="s-1vcpu-1gb",
+        image="ubuntu-20-04-x64",
+        ssh_keys=(),
+        tags=tags.launch_tags(name, "a" * 10, "me", None, None),
+        user_data="#cloud-config\n",
+    )
+    return client.create_droplet(asked)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
+def test_the_first_signal_cleans_up(
+    start: Start, knobs: LocalCloud, client: Client, flask_app: Path, number: int, status: int
+) -> None:
+    """In the middle of a wait: droplet, key and tags are gone, and the exit status names the signal."""
+    knobs.fault("never_active")
+    process = start("up", str(flask_app), "--name", "web")
+    _when(lambda: len(client.droplets()) == 1)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=20)
+    assert status == process.returncode, said
+    assert ((), ()) == (client.droplets(), client.ssh_keys())
+    assert "Traceback" not in said
+
+
+def test_the_second_signal_stops_waiting_and_names_what_may_be_left(
+    start: Start, knobs: LocalCloud, client: Client, flask_app: Path
+) -> None:
+    """Within two seconds, although the cloud will not let the droplet go; the command it names mends it."""
+    knobs.fault("never_active")
+    process = start("up", str(flask_app), "--name", "web")
+    _when(lambda: len(client.droplets()) == 1)
+    knobs.fault("delete_ignored", times=None)
+    process.send_signal(signal.SIGINT)
+    _when(lambda: any(one["operation"] == "droplets_destroy" for one in knobs.requests()))
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert time.monotonic() - began < 2
+    assert 130 == process.returncode, said
+    assert f"may be left: droplet {client.droplets()[0].id}" in said
+    assert "next: cloudship down web --cloud local" in said
+    knobs.clear_faults()
+    mended = start("down", "web", "--cloud", "local")
+    mended.communicate(timeout=20)
+    assert (0, (), ()) == (mended.returncode, client.droplets(), client.ssh_keys())
+
+
+def test_an_api_that_hangs_does_not_hold_the_second_signal_up(
+    start: Start, knobs: LocalCloud, client: Client, flask_app: Path
+) -> None:
+    """The process ends within two seconds although no answer comes."""
+    knobs.fault("never_active")
+    process = start("up", str(flask_app), "--name", "web")
+    _when(lambda: len(client.droplets()) == 1)
+    number = client.droplets()[0].id
+    knobs.fault("silence", times=None)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert time.monotonic() - began < 2
+    assert (143, True) == (process.returncode, f"may be left: droplet {number}" in said), said
+    knobs.clear_faults()
+
+
+def test_a_teardown_is_finished_before_the_first_signal_ends_it(
+    start: Start, knobs: LocalCloud, client: Client
+) -> None:
+    """`down`, interrupted once, leaves nothing and ends with 130."""
+    _droplet(client, "web")
+    knobs.fault("delete_ignored", times=2)
+    process = start("down", "web", "--cloud", "local")
+    _when(lambda: any(one["operation"] == "droplets_destroy" for one in knobs.requests()))
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert (130, ()) == (process.returncode, client.droplets()), said
+
+
+def test_a_rollback_is_finished_before_the_first_signal_ends_it(
+    start: Start, knobs: LocalCloud, client: Client, flask_app: Path
+) -> None:
+    """The launch fails by itself, and Ctrl-C comes while it is being undone."""
+    knobs.fault("status", operation="droplets_get", status=401)
+    knobs.fault("delete_ignored", times=2)
+    process = start("up", str(flask_app), "--name", "web")
+    _when(lambda: any(one["operation"] == "droplets_destroy" for one in knobs.requests()))
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert (130, (), ()) == (process.returncode, client.droplets(), client.ssh_keys()), said
+
+
+def test_the_second_launch_on_this_machine_is_told_who_has_the_ship(
+    start: Start, knobs: LocalCloud, client: Client, flask_app: Path
+) -> None:
+    """By process, user and time; nothing is created for it."""
+    knobs.fault("never_active")
+    first = start("up", str(flask_app), "--name", "web")
+    _when(lambda: len(client.droplets()) == 1)
+    second = start("up", str(flask_app), "--name", "web")
+    _, said = second.communicate(timeout=20)
+    assert (1, 1) == (second.returncode, len(client.droplets()))
+    assert f"by process {first.pid} of " in said
+    assert ", since 20" in said
+    first.send_signal(signal.SIGINT)
+    first.communicate(timeout=20)
+    assert () == client.droplets()
