@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import digitalocean
 import requests
@@ -32,7 +33,7 @@ from cloudship.errors import (
     Unprocessable,
     Unreachable,
 )
-from cloudship.events import Notify, nobody
+from cloudship.events import Called, Notify, nobody
 from cloudship.models import (
     Account,
     Cloud,
@@ -92,7 +93,7 @@ class Client:
         self._endpoint = endpoint
         self._timeouts = timeouts or Timeouts()
         self._clock, self._notify = clock, notify
-        self._wire = _Wire(self._timeouts.request, _proxies(endpoint), _environment_bundle())
+        self._wire = _Wire(self._timeouts.request, _proxies(endpoint), _environment_bundle(), self._trace)
 
     @property
     def cloud(self) -> Cloud:
@@ -203,6 +204,9 @@ class Client:
         """Remove a tag from everything."""
         self._call(self._object(digitalocean.Tag, name=tag).delete)
 
+    def _trace(self, method: str, path: str, status: int | None, seconds: float) -> None:
+        self._notify(Called(method=method, path=path, status=status, seconds=seconds))
+
     def _object(self, kind: Callable[..., Any], **values: Any) -> Any:
         """Make one of the library's objects, with our token, endpoint and session: it inherits none of them."""
         made = kind(token=self._endpoint.token.reveal(), end_point=self._endpoint.url, **values)
@@ -253,11 +257,14 @@ class Client:
             raise _mapped(self._wire.last, error) from error
 
 
+_Trace = Callable[[str, str, "int | None", float], None]
+
+
 class _Wire:
     """What every object of the library gets: timeouts, no redirects, and a memory of the last answer."""
 
-    def __init__(self, timeout: float, proxies: dict[str, str], bundle: str | None) -> None:
-        self._timeout = timeout
+    def __init__(self, timeout: float, proxies: dict[str, str], bundle: str | None, trace: _Trace) -> None:
+        self._timeout, self._trace = timeout, trace
         self.session = requests.Session()
         self.session.trust_env = False  # no .netrc, which would replace the token
         self.session.proxies = proxies
@@ -275,17 +282,23 @@ class _Wire:
         """Make one request, as the library would, with what it lacks."""
         if not made.token:
             raise TokenError("No token provided")
-        sends = method != "GET"
-        answer = self.session.request(
-            method,
-            made.end_point + url,
-            params=None if sends else params,
-            json=(params or {}) if sends else None,
-            headers={"Authorization": f"Bearer {made.token}", "Content-Type": "application/json"},
-            timeout=(min(10.0, self._timeout), self._timeout),
-            allow_redirects=False,
-        )
+        sends, began = method != "GET", time.monotonic()
+        shown = url if sends or not params else f"{url}?{urlencode(params, safe=':')}"
+        try:
+            answer = self.session.request(
+                method,
+                made.end_point + url,
+                params=None if sends else params,
+                json=(params or {}) if sends else None,
+                headers={"Authorization": f"Bearer {made.token}", "Content-Type": "application/json"},
+                timeout=(min(10.0, self._timeout), self._timeout),
+                allow_redirects=False,
+            )
+        except requests.RequestException:
+            self._trace(method, shown, None, time.monotonic() - began)
+            raise
         self.last = answer
+        self._trace(method, shown, answer.status_code, time.monotonic() - began)
         if 300 <= answer.status_code < 400:  # noqa: PLR2004
             raise requests.TooManyRedirects("the API answered with a redirect, which is not followed")
         return answer

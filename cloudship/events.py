@@ -73,6 +73,15 @@ class Attempted(Value):
     last: str  # the last answer it got
 
 
+class Called(Value):
+    """One request to the cloud's API; nothing of its body or headers."""
+
+    method: str
+    path: str  # with its query
+    status: int | None  # None: no answer came
+    seconds: float
+
+
 class Output(Value):
     """A line that something on the droplet, or git, said."""
 
@@ -114,7 +123,17 @@ class Remained(Value):
 
 
 Event: TypeAlias = (
-    Chosen | PhaseStarted | PhaseEnded | PhaseFailed | Attempted | Output | Noted | Destroying | Gone | Remained
+    Chosen
+    | PhaseStarted
+    | PhaseEnded
+    | PhaseFailed
+    | Attempted
+    | Called
+    | Output
+    | Noted
+    | Destroying
+    | Gone
+    | Remained
 )
 Notify: TypeAlias = Callable[[Event], None]
 

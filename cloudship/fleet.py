@@ -59,7 +59,7 @@ def down(
         AmbiguousShip: it is on two clouds and none was named.
     """
     _check_name(name)
-    clients = _clients(cloud, timeouts, start_local)
+    clients = _clients(cloud, timeouts, start_local, notify)
     if len(clients) > 1 and sum(bool(client.droplets(tag=tags.ship_tag(name))) for client in clients) > 1:
         raise AmbiguousShip(f"{name} is on two clouds", next_step="say which: --cloud local or --cloud digitalocean")
     searched = tuple(client.cloud for client in clients)
@@ -111,7 +111,7 @@ def reap(
     """
     whose = owner or configured_owner()
     found: list[Reaped] = []
-    for client in _clients(cloud, timeouts):
+    for client in _clients(cloud, timeouts, notify=notify):
         rule = reaper.Rule(owner=whose, now=clock.wall(), older_than=older_than)
 
         def take_down(name: str, launch: str, client: Client = client) -> tuple[Destroyed, ...]:
@@ -183,10 +183,16 @@ def _joined(name: str, receipts: list[Receipt], searched: tuple[Cloud, ...]) -> 
 
 
 def _clients(
-    cloud: Cloud | str | None, timeouts: Timeouts | None, start_local: clouds.Starter | None = None
+    cloud: Cloud | str | None,
+    timeouts: Timeouts | None,
+    start_local: clouds.Starter | None = None,
+    notify: Notify = nobody,
 ) -> tuple[Client, ...]:
     chosen = Cloud(cloud) if cloud is not None else None
-    found = tuple(Client(endpoint, timeouts=timeouts) for endpoint in clouds.reachable(chosen, start_local=start_local))
+    found = tuple(
+        Client(endpoint, timeouts=timeouts, notify=notify)
+        for endpoint in clouds.reachable(chosen, start_local=start_local)
+    )
     if not found and chosen is Cloud.LOCAL:
         raise LocalCloudUnavailable("The local cloud does not run", next_step="cloudship local start")
     return found

@@ -6,6 +6,7 @@ from typing import TextIO
 
 from cloudship.events import (
     Attempted,
+    Called,
     Chosen,
     Destroying,
     Event,
@@ -74,6 +75,8 @@ def detail_line(event: Event) -> str | None:
             return f"{event.phase:<9} {event.title}"
         case Output():
             return f"  {event.origin}: {event.line}"
+        case Called():
+            return f"  api: {event.method} {event.path} {event.status or 'no answer'} {event.seconds:.2f} s"
         case Attempted():
             return f"  waiting for {event.waiting_for}, {event.elapsed:.1f} of {event.limit:g} s: {event.last}"
         case _:
