@@ -50,7 +50,7 @@ check: install
 	@$(BIN)/mypy
 
 fast: install
-	@$(BIN)/pytest -q -n 2 -m "not booted and not live"
+	@$(BIN)/pytest -q -n 2 -m "not booted and not live and not campaign"
 
 test: check
 	@$(BIN)/cloudship local setup --yes

@@ -149,7 +149,7 @@ def _listed(
         return until(
             f"the {what} to be listed",
             look,
-            limit=timeouts.visible,
+            limit=timeouts.listed,
             attempt_limit=timeouts.request,
             on=_READ,
             pace=_LOOKING,

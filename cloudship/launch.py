@@ -19,6 +19,7 @@ from cloudship import (
     draft,
     git,
     hostkey,
+    inventory,
     locking,
     readiness,
     request,
@@ -98,7 +99,7 @@ def up(
             _make_room(drawn, limits, clock, story)
             with _undone_on_failure(drawn, OnFailure(on_failure), limits, clock, story):
                 ship = _launched(drawn, limits, clock, story)
-            _tie(asked.folder, ship, story)
+                _tie(asked.folder, ship, story)
             return ship
 
 
@@ -274,13 +275,17 @@ def _build_line(text: str) -> Event:
 
 def _make_room(drawn: Draft, limits: Timeouts, clock: Clock, story: Story) -> None:
     """
-    Refuse a name that is in use; take away what a dead launch left of it.
+    Refuse a name that is in use; take away what dead launches left of it.
+
+    A launch whose deadline has passed is dead; so is one made on this machine that has not ended, since we hold the
+    lock that it would hold.
 
     Raises:
         ShipExists: it answers.
         ShipBusy: a launch of it is under way.
     """
     plan, client = drawn.plan, drawn.client
+    dead = {one.launch for one in inventory.unfinished(journal(), plan.cloud, plan.name)}
     for droplet in client.droplets(tag=tags.ship_tag(plan.name)):
         found = tags.read(droplet.tags)
         if found is None or found.name != plan.name:
@@ -288,15 +293,17 @@ def _make_room(drawn: Draft, limits: Timeouts, clock: Clock, story: Story) -> No
         if found.pending is None:
             raise ShipExists(
                 f"{plan.name} is already running at http://{droplet.ip_address}/",
-                next_step=f"cloudship down {plan.name}, or another --name",
+                next_step=f"cloudship deploy {plan.name}, cloudship down {plan.name}, or another --name",
             )
-        if found.pending > clock.wall():
+        if found.pending > clock.wall() and found.launch not in dead:
             raise ShipBusy(
                 f"{plan.name} is being launched by {found.owner} since {droplet.created_at:%Y-%m-%d %H:%M:%S} UTC",
                 next_step=f"wait for it, or take it down: cloudship down {plan.name}",
             )
+        dead.add(found.launch)
+    for launch in sorted(dead):
         story.tell(Noted(text=f"an earlier launch of {plan.name} died; it is taken down and replaced", warning=True))
-        _taken_down(drawn, found.launch, limits, clock, story.tell)
+        _taken_down(drawn, launch, limits, clock, story.tell)
 
 
 def _yield_to_rival(drawn: Draft, droplet: Droplet) -> None:
@@ -353,7 +360,7 @@ def _taken_down(drawn: Draft, launch: str, limits: Timeouts, clock: Clock, tell:
 
 def _kept(drawn: Draft, clock: Clock) -> tuple[Left, ...]:
     """Name what stays for a look, and mark the launch dead, so that the next `up` replaces it."""
-    found = teardown.inventory(drawn.client, drawn.plan.name, launch=drawn.plan.launch)
+    found = inventory.inventory(drawn.client, drawn.plan.name, launch=drawn.plan.launch)
     for droplet in found.droplets:
         _settle(drawn, droplet.id)
         drawn.client.attach_tag(tags.pending_tag(int(clock.wall())), droplet.id)
@@ -363,9 +370,7 @@ def _kept(drawn: Draft, clock: Clock) -> tuple[Left, ...]:
 
 def _settle(drawn: Draft, droplet_id: int) -> None:
     """Take the launch's own deadline off its droplet: it is not pending any more."""
-    tag = tags.pending_tag(drawn.plan.deadline)
-    drawn.client.detach_tag(tag, droplet_id)
-    teardown.drop_tag(drawn.client, tag)
+    teardown.retire_tag(drawn.client, tags.pending_tag(drawn.plan.deadline), droplet_id)
 
 
 def _alive(client: Client, droplet_id: int, clock: Clock) -> Callable[[], str | None]:

@@ -19,6 +19,8 @@ from filelock import FileLock, Timeout
 from cloudship.errors import ShipBusy
 from cloudship.models import rfc3339
 
+_GLANCE = 0.3  # seconds: somebody who only looks whether it is free holds it for a moment
+
 
 @contextmanager
 def alone(folder: Path, name: str, *, now: float) -> Iterator[None]:
@@ -36,7 +38,7 @@ def alone(folder: Path, name: str, *, now: float) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     holder = folder / "holder.json"
     try:
-        with FileLock(folder / "lock").acquire(timeout=0):
+        with FileLock(folder / "lock").acquire(timeout=_GLANCE):
             holder.write_text(json.dumps({"pid": os.getpid(), "user": _user(), "since": rfc3339(int(now))}), "utf-8")
             try:
                 yield
@@ -47,6 +49,17 @@ def alone(folder: Path, name: str, *, now: float) -> Iterator[None]:
             f"{name} is being launched on this machine{_described(holder)}",
             next_step=f"wait, or: cloudship show {name}",
         ) from None
+
+
+def is_free(folder: Path) -> bool:
+    """Whether nobody launches the ship whose files lie in a folder, right now."""
+    if not (folder / "lock").exists():
+        return True
+    try:
+        with FileLock(folder / "lock").acquire(timeout=0):
+            return True
+    except Timeout:
+        return False
 
 
 def _described(holder: Path) -> str:

@@ -278,7 +278,8 @@ class Timeouts(Value):
     """
 
     request: float = Field(default=30.0, gt=0)  # one API call
-    visible: float = Field(default=30.0, gt=0)  # an object just created to appear in a listing
+    visible: float = Field(default=30.0, gt=0)  # a call that may be repeated to go well
+    listed: float = Field(default=90.0, gt=0)  # an object that may have been created to appear in a listing
     active: float = Field(default=300.0, gt=0)
     ssh: float = Field(default=180.0, gt=0)
     attempt: float = Field(default=10.0, gt=0)  # one attempt at SSH or HTTP

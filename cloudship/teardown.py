@@ -8,8 +8,7 @@ tags *and* passes our own reading of them; gone means 404 on the id and absent f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -27,9 +26,9 @@ from cloudship.errors import (
     ServerFault,
     Terminated,
     Unreachable,
-    WaitTimeout,
 )
 from cloudship.events import Destroying, Gone, Noted, Notify, Remained, nobody
+from cloudship.inventory import Found, is_asked_by, launched_here, others_carry, settled
 from cloudship.journal import Asked, Journal
 from cloudship.keys import LaunchFiles
 from cloudship.models import Cloud, Destroyed, Droplet, Key, Kind, Left, Receipt, Timeouts
@@ -38,49 +37,7 @@ from cloudship.waiting import ONCE_A_SECOND, REAL, Clock, Pace, Pending, Ready, 
 T = TypeVar("T")
 MINIMUM_SECONDS, MINIMUM_COST = 60.0, 0.01  # what DigitalOcean bills at least, since 2026-01-01
 _PASSING = (Conflict, RateLimited, ServerFault, Unreachable, BadAnswer)
-_LISTING = Pace(first=0.3, factor=2.0, longest=8.0)
 _KEYS = Pace(first=0.1, factor=3.0, longest=7.0)  # the listing of keys takes ten calls a minute
-
-
-@dataclass(frozen=True)
-class Found:
-    """What exists of a ship, or of one launch of it."""
-
-    droplets: tuple[Droplet, ...]
-    keys: tuple[Key, ...]
-    tags: tuple[str, ...]  # the ones that only this ship carries
-
-    @property
-    def launches(self) -> frozenset[str]:
-        """The launches that made these things."""
-        droplets = (tags.read(one.tags) for one in self.droplets)
-        keys = (tags.read_key_name(one.name) for one in self.keys)
-        return frozenset(one.launch for one in (*droplets, *keys) if one is not None)
-
-    def has(self, asked: Asked) -> bool:
-        """Whether something that was asked for is among these."""
-        some = Found((), self.keys, ()) if asked.kind is Kind.KEY else Found(self.droplets, (), ())
-        return asked.launch in some.launches
-
-
-def inventory(client: Client, name: str, *, launch: str | None = None, asked: Sequence[Asked] = ()) -> Found:
-    """
-    Find what exists of a ship: asked by tag, then every object checked by us.
-
-    Args:
-        client: the account.
-        name: the ship.
-        launch: only what this launch made.
-        asked: what may exist without being listed by tag yet; looked for by name and id too.
-    """
-    listed = {one.id: one for one in (*client.droplets(tag=tags.ship_tag(name)), *_unlisted(client, asked))}
-    droplets = tuple(one for one in listed.values() if _is_of(one, name, launch))
-    every = client.ssh_keys()
-    keys = tuple(one for one in every if _is_key_of(one, name, launch))
-    kept = {tag for one in listed.values() if one not in droplets for tag in one.tags}
-    if any(_is_key_of(one, name, None) for one in every if one not in keys):
-        kept.add(tags.ship_tag(name))  # another launch: its key comes first, its droplet may not be listed yet
-    return Found(droplets, keys, _own_tags(client, name, launch, droplets, keys, frozenset(kept)))
 
 
 def down(
@@ -111,9 +68,10 @@ def down(
         LeftBehind: something could not be proved gone; it names it and its price.
     """
     limits = timeouts or Timeouts()
-    asked = tuple(one for one in journal.asked(client.cloud.value) if _is_asked_by(one, name, launch))
+    asked = tuple(one for one in journal.asked(client.cloud.value) if is_asked_by(one, name, launch))
+    here = launched_here(files_root, name, launch)
     try:
-        found = _found(client, name, launch, asked, limits, clock, notify)
+        found = settled(client, name, launch, asked, limits, clock, notify, here)
     except CloudError as error:
         if not asked:
             raise
@@ -127,7 +85,7 @@ def down(
         work.attempt(Kind.TAG, tag, partial(work.tag, tag, frozenset(one.id for one in found.droplets)))
     if work.left:
         raise _left_behind(client.cloud, name, work)
-    for ended in found.launches | {one.launch for one in asked} | ({launch} if launch else set()):
+    for ended in found.launches | {one.launch for one in asked} | ({launch} if launch else set()) | here:
         journal.ended(ended, client.cloud.value)
         checkouts.forget(LaunchFiles(files_root / name / ended, ended), name=name)
     return _receipt(client.cloud, name, found, work, clock)
@@ -199,7 +157,7 @@ class _Teardown:
 
     def tag(self, tag: str, mine: frozenset[int]) -> None:
         """Remove a tag, unless another launch has begun to carry it since the inventory was taken."""
-        if not tag.startswith(f"{tags.SHARED}:launch:") and _others_carry(self._client, tag, mine):
+        if not tag.startswith(f"{tags.SHARED}:launch:") and others_carry(self._client, tag, mine):
             raise _StillCarriedError
 
         def gone(_limit: float) -> Ready[None] | Pending:
@@ -236,13 +194,18 @@ def extend(client: Client, droplet: Droplet, expires: int) -> None:
     client.attach_tag(wanted, droplet.id)
     for old in tags.expiries(droplet.tags):
         if old != wanted:
-            client.detach_tag(old, droplet.id)
-            drop_tag(client, old)
+            retire_tag(client, old, droplet.id)
 
 
-def drop_tag(client: Client, tag: str) -> None:
-    """Remove a tag that nothing carries any more; one that is not there is no error."""
-    if not client.droplets(tag=tag):
+def retire_tag(client: Client, tag: str, droplet_id: int) -> None:
+    """
+    Take a tag off a droplet, and away where nobody else carries it.
+
+    In one call where that is possible: a tag that was taken off, and not yet away, would be nobody's to find.
+    """
+    if others_carry(client, tag, {droplet_id}):
+        client.detach_tag(tag, droplet_id)
+    else:
         _ignoring_absence(lambda: client.delete_tag(tag))
 
 
@@ -251,97 +214,6 @@ def cost(price_hourly: float, seconds: float) -> float:
     if price_hourly <= 0:
         return 0.0
     return max(MINIMUM_COST, price_hourly * max(seconds, MINIMUM_SECONDS) / 3600)
-
-
-def _is_of(droplet: Droplet, name: str, launch: str | None) -> bool:
-    found = tags.read(droplet.tags)
-    return found is not None and found.name == name and launch in (None, found.launch)
-
-
-def _is_key_of(key: Key, name: str, launch: str | None) -> bool:
-    found = tags.read_key_name(key.name)
-    return found is not None and found.name == name and launch in (None, found.launch)
-
-
-def _is_asked_by(asked: Asked, name: str, launch: str | None) -> bool:
-    key = tags.read_key_name(asked.label)
-    of_ship = key.name == name if key is not None else asked.label == tags.droplet_name(name, asked.launch)
-    return of_ship and launch in (None, asked.launch)
-
-
-def _unlisted(client: Client, asked: Sequence[Asked]) -> list[Droplet]:
-    """Look for droplets that were asked for by name, and by id where the API gave one."""
-    found: list[Droplet] = []
-    for one in asked:
-        if one.kind is Kind.DROPLET:
-            found += client.droplets(name=one.label)
-            if one.id is not None and one.id.isdecimal():
-                _ignoring_absence(partial(_add, found, client, int(one.id)))
-    return found
-
-
-def _add(found: list[Droplet], client: Client, droplet_id: int) -> None:
-    found.append(client.droplet(droplet_id))
-
-
-def _found(
-    client: Client,
-    name: str,
-    launch: str | None,
-    asked: Sequence[Asked],
-    limits: Timeouts,
-    clock: Clock,
-    notify: Notify,
-) -> Found:
-    """Take the inventory, again while something that was asked for a moment ago may only not be listed yet."""
-    seen: list[Found] = []
-
-    def look(_limit: float) -> Ready[Found] | Pending:
-        seen[:] = [inventory(client, name, launch=launch, asked=asked)]
-        missing = [one for one in asked if not seen[0].has(one)]
-        return Pending(f"{missing[0].kind.value} {missing[0].label} is not listed") if missing else Ready(seen[0])
-
-    since_last = clock.wall() - max((one.at for one in asked), default=0.0)
-    try:
-        return until(
-            "what was asked for to be listed",
-            look,
-            limit=max(0.0, min(limits.visible, limits.visible - since_last)),
-            attempt_limit=limits.request,
-            on=(),
-            pace=_LISTING,
-            clock=clock,
-            notify=notify,
-        )
-    except WaitTimeout:
-        return seen[0]
-
-
-def _own_tags(
-    client: Client,
-    name: str,
-    launch: str | None,
-    droplets: tuple[Droplet, ...],
-    keys: tuple[Key, ...],
-    kept: frozenset[str],
-) -> tuple[str, ...]:
-    """Find the tags that go with these droplets: no droplet that stays carries them."""
-    launches = Found(droplets, keys, ()).launches | ({launch} if launch else set())
-    carried = frozenset(tag for one in droplets for tag in one.tags)
-    wanted = {tags.launch_tag(one) for one in launches} | {tags.ship_tag(name)}
-    wanted |= {tag for tag in carried if tag.startswith(f"{tags.SHARED}:") and not _is_common(tag)}
-    mine = {one.id for one in droplets}
-    wanted |= {tag for tag in carried if _is_common(tag) and not _others_carry(client, tag, mine)}
-    return tuple(sorted(tag for tag in client.tags() if tag in wanted - kept))
-
-
-def _is_common(tag: str) -> bool:
-    """Whether droplets of other ships may carry a tag too: the owner's, and times that happen to be equal."""
-    return tag.startswith(tuple(f"{tags.SHARED}:{part}:" for part in ("by", "expires", "pending")))
-
-
-def _others_carry(client: Client, tag: str, mine: Collection[int]) -> bool:
-    return any(one.id not in mine for one in client.droplets(tag=tag))
 
 
 def _absent(read: Callable[[], object]) -> bool:

@@ -20,7 +20,19 @@ LAYERS = {
     **dict.fromkeys(("plan", "appinfo", "story", "drawing", "answers", "verdict", "locking"), 2),
     **dict.fromkeys(("client", "ssh", "git", "probe"), 3),
     **dict.fromkeys(
-        ("readiness", "creation", "teardown", "reaper", "checkouts", "hostkey", "request", "releasing", "deploy"), 4
+        (
+            "readiness",
+            "creation",
+            "inventory",
+            "teardown",
+            "reaper",
+            "checkouts",
+            "hostkey",
+            "request",
+            "releasing",
+            "deploy",
+        ),
+        4,
     ),
     **dict.fromkeys(("ship", "draft"), 5),
     **dict.fromkeys(("launch", "fleet"), 6),

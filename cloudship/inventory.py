@@ -1,0 +1,180 @@
+"""
+What exists of a ship: asked for by tag, by name and by id, then every object checked by us.
+
+The account is the state; the journal and the files of launches on this machine only say what else to look for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloudship import locking, tags
+from cloudship.client import Client
+from cloudship.errors import NotFound, WaitTimeout
+from cloudship.events import Notify
+from cloudship.journal import Asked, Journal
+from cloudship.models import Cloud, Droplet, Key, Kind, Timeouts
+from cloudship.waiting import Clock, Pace, Pending, Ready, until
+
+_LISTING = Pace(first=0.3, factor=2.0, longest=8.0)
+_LAUNCH = re.compile(r"[0-9a-f]{10}")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What exists of a ship, or of one launch of it."""
+
+    droplets: tuple[Droplet, ...]
+    keys: tuple[Key, ...]
+    tags: tuple[str, ...]  # the ones that only this ship carries
+
+    @property
+    def launches(self) -> frozenset[str]:
+        """The launches that made these things."""
+        droplets = (tags.read(one.tags) for one in self.droplets)
+        keys = (tags.read_key_name(one.name) for one in self.keys)
+        return frozenset(one.launch for one in (*droplets, *keys) if one is not None)
+
+    def has(self, asked: Asked) -> bool:
+        """Whether something that was asked for is among these."""
+        some = Found((), self.keys, ()) if asked.kind is Kind.KEY else Found(self.droplets, (), ())
+        return asked.launch in some.launches
+
+
+def inventory(
+    client: Client,
+    name: str,
+    *,
+    launch: str | None = None,
+    asked: Sequence[Asked] = (),
+    here: Collection[str] = (),
+) -> Found:
+    """
+    Find what exists of a ship: asked by tag, then every object checked by us.
+
+    Args:
+        client: the account.
+        name: the ship.
+        launch: only what this launch made.
+        asked: what may exist without being listed by tag yet; looked for by name and id too.
+        here: launches whose files lie on this machine, for what only their id leads to.
+    """
+    listed = {one.id: one for one in (*client.droplets(tag=tags.ship_tag(name)), *_unlisted(client, asked))}
+    droplets = tuple(one for one in listed.values() if _is_of(one, name, launch))
+    every = client.ssh_keys()
+    keys = tuple(one for one in every if _is_key_of(one, name, launch))
+    kept = {tag for one in listed.values() if one not in droplets for tag in one.tags}
+    if any(_is_key_of(one, name, None) for one in every if one not in keys):
+        kept.add(tags.ship_tag(name))  # another launch: its key comes first, its droplet may not be listed yet
+    launches = {*here, *({launch} if launch else ())} | Found(droplets, keys, ()).launches
+    return Found(droplets, keys, _own_tags(client, name, launches, droplets, frozenset(kept)))
+
+
+def unfinished(journal: Journal, cloud: Cloud, name: str) -> tuple[Asked, ...]:
+    """List what launches of a ship asked for on this machine that neither answered nor were proved gone."""
+    return tuple(one for one in journal.asked(cloud.value) if is_asked_by(one, name, None))
+
+
+def _is_of(droplet: Droplet, name: str, launch: str | None) -> bool:
+    found = tags.read(droplet.tags)
+    return found is not None and found.name == name and launch in (None, found.launch)
+
+
+def _is_key_of(key: Key, name: str, launch: str | None) -> bool:
+    found = tags.read_key_name(key.name)
+    return found is not None and found.name == name and launch in (None, found.launch)
+
+
+def is_asked_by(asked: Asked, name: str, launch: str | None) -> bool:
+    """Whether a launch of a ship, or one launch of it, asked for a thing."""
+    key = tags.read_key_name(asked.label)
+    of_ship = key.name == name if key is not None else asked.label == tags.droplet_name(name, asked.launch)
+    return of_ship and launch in (None, asked.launch)
+
+
+def _unlisted(client: Client, asked: Sequence[Asked]) -> list[Droplet]:
+    """Look for droplets that were asked for by name, and by id where the API gave one."""
+    found: list[Droplet] = []
+    for one in asked:
+        if one.kind is Kind.DROPLET:
+            found += client.droplets(name=one.label)
+            if one.id is not None and one.id.isdecimal():
+                with suppress(NotFound):
+                    found.append(client.droplet(int(one.id)))
+    return found
+
+
+def settled(
+    client: Client,
+    name: str,
+    launch: str | None,
+    asked: Sequence[Asked],
+    limits: Timeouts,
+    clock: Clock,
+    notify: Notify,
+    here: Collection[str],
+) -> Found:
+    """Take the inventory, again while something that was asked for a moment ago may only not be listed yet."""
+    seen: list[Found] = []
+
+    def look(_limit: float) -> Ready[Found] | Pending:
+        seen[:] = [inventory(client, name, launch=launch, asked=asked, here=here)]
+        missing = [one for one in asked if not seen[0].has(one)]
+        return Pending(f"{missing[0].kind.value} {missing[0].label} is not listed") if missing else Ready(seen[0])
+
+    since_last = clock.wall() - max((one.at for one in asked), default=0.0)
+    try:
+        return until(
+            "what was asked for to be listed",
+            look,
+            limit=max(0.0, min(limits.listed, limits.listed - since_last)),
+            attempt_limit=limits.request,
+            on=(),
+            pace=_LISTING,
+            clock=clock,
+            notify=notify,
+        )
+    except WaitTimeout:
+        return seen[0]
+
+
+def _own_tags(
+    client: Client, name: str, launches: Collection[str], droplets: tuple[Droplet, ...], kept: frozenset[str]
+) -> tuple[str, ...]:
+    """Find the tags that go with these launches: no droplet that stays carries them."""
+    carried = frozenset(tag for one in droplets for tag in one.tags)
+    wanted = {tags.launch_tag(one) for one in launches} | {tags.ship_tag(name)}
+    wanted |= {tag for tag in carried if tag.startswith(f"{tags.SHARED}:") and not _is_common(tag)}
+    mine = {one.id for one in droplets}
+    wanted |= {tag for tag in carried if _is_common(tag) and not others_carry(client, tag, mine)}
+    return tuple(sorted(tag for tag in client.tags() if tag in wanted - kept))
+
+
+def _is_common(tag: str) -> bool:
+    """Whether droplets of other ships may carry a tag too: the owner's, and times that happen to be equal."""
+    return tag.startswith(tuple(f"{tags.SHARED}:{part}:" for part in ("by", "expires", "pending")))
+
+
+def others_carry(client: Client, tag: str, mine: Collection[int]) -> bool:
+    """Whether other droplets than these carry a tag."""
+    return any(one.id not in mine for one in client.droplets(tag=tag))
+
+
+def launched_here(files_root: Path, name: str, launch: str | None) -> frozenset[str]:
+    """
+    Name the launches of a ship whose files lie on this machine, unless one is under way: it has its lock.
+
+    Args:
+        files_root: where the files of all launches on a cloud lie.
+        name: the ship.
+        launch: only this one.
+    """
+    folder = files_root / name
+    if not folder.is_dir() or not locking.is_free(folder):
+        return frozenset()
+    found = {path.name for path in folder.iterdir() if path.is_dir() and _LAUNCH.fullmatch(path.name)}
+    return frozenset(found if launch is None else found & {launch})

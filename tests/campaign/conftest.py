@@ -1,0 +1,122 @@
+"""A cloud for each worker, and the points that a launch and a teardown cross."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from campaign import case, cloudbox, oracle, points
+from campaign.case import Ended
+from campaign.cloudbox import SHIP, CloudBox
+from campaign.points import Point
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark everything here."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.campaign)
+
+
+@dataclass
+class Field:
+    """Where cases of one worker take place."""
+
+    box: CloudBox
+    app: Path
+    folder: Path
+    count: int = 0
+    traces: dict[str, list[Point]] = field(default_factory=dict)
+
+    def place(self) -> Path:
+        """Give a case a folder of its own."""
+        self.count += 1
+        return self.folder / f"case-{self.count}"
+
+    def up(self, place: Path, act: object = None) -> Ended:
+        """Launch the ship in a fork."""
+        words = ["up", str(self.app), "--name", SHIP, "--cloud", "local", "--env", f"SECRET={oracle.CANARY}"]
+        return self._run(words, place, act)
+
+    def down(self, place: Path, act: object = None) -> Ended:
+        """Take it down in a fork."""
+        return self._run(["down", SHIP, "--cloud", "local"], place, act)
+
+    def trace(self, verb: str) -> list[Point]:
+        """Watch a command that goes well, once, and list its points."""
+        if verb not in self.traces:
+            place, seen = self.place(), place_of_trace(self.folder, verb)
+            seen.unlink(missing_ok=True)
+            if verb == "down":
+                self.up(place)
+            self.traces[verb] = _watched(getattr(self, verb), place, seen)
+            assert [] == oracle.judge(self.box, place, self.down(place))
+        return self.traces[verb]
+
+    def _run(self, words: list[str], place: Path, act: object) -> Ended:
+        environ = case.environment(place) | {"CLOUDSHIP_LOCAL_DIR": str(self.box.directory)}
+        return case.run(words, self.box.knobs, environ, act or (lambda _point: None))  # type: ignore[arg-type]
+
+
+def place_of_trace(folder: Path, verb: str) -> Path:
+    """Say where a trace is written by the fork that is watched."""
+    return folder / f"trace-{verb}"
+
+
+def _watched(command: object, place: Path, seen: Path) -> list[Point]:
+    def act(point: Point) -> None:
+        with seen.open("a", encoding="utf-8") as file:
+            file.write(json.dumps([point.boundary, point.crossing, point.moment]) + "\n")
+
+    ended = command(place, act)  # type: ignore[operator]
+    assert ended.status == 0, ended.output
+    found = [Point(*json.loads(line)) for line in seen.read_text("utf-8").splitlines()]
+    return list(dict.fromkeys(found))
+
+
+@pytest.fixture(scope="session")
+def field_of_cases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
+    """Give a worker its cloud, and an app to launch."""
+    preload()
+    folder = tmp_path_factory.mktemp("campaign")
+    app = folder / "tiny"
+    app.mkdir()
+    (app / "app.py").write_text("from flask import Flask\n\napp = Flask(__name__)\n")
+    (app / "requirements.txt").write_text("flask\n")
+    with cloudbox.running(folder / "local") as box:
+        yield Field(box, app, folder)
+
+
+@pytest.fixture
+def ground(field_of_cases: Field, monkeypatch: pytest.MonkeyPatch) -> Field:
+    """Point this process at that cloud, for the forks to inherit."""
+    monkeypatch.setenv("CLOUDSHIP_LOCAL_DIR", str(field_of_cases.box.directory))
+    return field_of_cases
+
+
+def preload() -> None:
+    """Import what commands import, so that forks need not."""
+    from cloudship import fleet, launch  # noqa: F401
+    from cloudship.cli import app, localcloud, upanddown  # noqa: F401
+    from cloudship.display import plain  # noqa: F401
+
+
+def record(name: str, **figures: int) -> None:
+    """Note a campaign's figures where `make soak` gathers them."""
+    target = os.environ.get("CAMPAIGN_REPORT")
+    if target:
+        with Path(target).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"campaign": name, **figures}) + "\n")
+
+
+def told(wrong: dict[str, list[str]]) -> str:
+    """Write what is wrong, a case a line."""
+    return "\n".join(f"{name}: {'; '.join(found)}" for name, found in wrong.items())
+
+
+__all__ = ["Field", "points", "record", "told"]

@@ -1,0 +1,70 @@
+"""The judgement after a case: a process that has seen nothing takes the ship down, and nothing of it is left."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from campaign import case
+from campaign.case import Ended
+from campaign.cloudbox import SHIP, CloudBox
+
+CANARY = "canary-7d1f09-value"
+
+
+def judge(box: CloudBox, place: Path, ended: Ended) -> list[str]:
+    """
+    Say what is wrong after a case; empty when all is well.
+
+    Args:
+        box: the cloud, whose faults are cleared first.
+        place: the case's own folder.
+        ended: how the command ended.
+    """
+    box.knobs.clear_faults()
+    wrong = [f"a library's traceback was shown: {ended.output[-600:]}"] if "Traceback (most" in ended.output else []
+    wrong += _secrets(box, place, ended.output)
+    down = case.run(["down", SHIP, "--cloud", "local"], box.knobs, case.environment(place), lambda _point: None)
+    if down.status != 0:
+        wrong.append(f"down ended with {down.status}: {down.output[-600:]}")
+    wrong += difference(box)
+    keys = list((place / "state").rglob("id_ed25519"))
+    if keys:
+        wrong.append(f"keys are left on this machine: {keys}")
+    wrong += _secrets(box, place, down.output)
+    if wrong:
+        box.clean()
+    return wrong
+
+
+def difference(box: CloudBox) -> list[str]:
+    """Compare the account with what it was."""
+    now, wrong = box.account(), []
+    for kind in ("droplets", "keys", "tags"):
+        before, after = getattr(box.baseline, kind), getattr(now, kind)
+        if before - after:
+            wrong.append(f"foreign {kind} were touched: {sorted(map(str, before - after))}")
+        if after - before:
+            wrong.append(f"{kind} leaked: {sorted(map(str, after - before))}")
+    return wrong
+
+
+def _user_data(box: CloudBox) -> dict[int, str]:
+    """Read the user-data of all droplets as the cloud keeps it; the temporary host key in it is the one exception."""
+    with closing(sqlite3.connect(f"file:{box.directory / 'account.sqlite'}?mode=ro", uri=True)) as database:
+        rows = database.execute("SELECT id, asked FROM droplets").fetchall()
+    return {number: asked.replace("PRIVATE KEY", "") for number, asked in rows}
+
+
+def _secrets(box: CloudBox, place: Path, output: str) -> list[str]:
+    """Look for what must show nowhere: the token, the app's values, a private key."""
+    wrong, private = [], "PRIVATE KEY"
+    files = [path for path in (place / "state").rglob("*") if path.is_file() and path.name != "id_ed25519"]
+    texts = {path.name: path.read_text("utf-8", "replace") for path in files}
+    texts |= {f"user-data {number}": text for number, text in _user_data(box).items()}
+    texts |= {"the output": output, "a request": str(box.knobs.requests())}
+    for name, secret in (("token", box.knobs.token), ("value", CANARY), ("private key", private)):
+        wrong += [f"the {name} is in {where}" for where, text in texts.items() if secret in text]
+    box.knobs.clear_requests()
+    return wrong

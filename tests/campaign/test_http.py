@@ -1,0 +1,99 @@
+"""T4 and T5: every call of a launch meets error statuses and broken answers, once, a few times and for ever."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from campaign import oracle
+from campaign.conftest import Field, record, told
+
+SHARDS, CASES = 8, 300
+STATUSES: tuple[dict[str, Any], ...] = (
+    *({"status": status} for status in (400, 401, 403, 404, 409, 412, 422, 429, 500, 502, 503, 504)),
+    {"status": 422, "message": "Droplet already has a pending event."},
+    {"status": 429, "headers": {"retry-after": "2"}},
+)
+BROKEN: tuple[dict[str, Any], ...] = (
+    *({"kind": "reset", "effect": effect} for effect in ("before", "after")),
+    *({"kind": "silence", "effect": effect} for effect in ("before", "after")),
+    *({"kind": kind} for kind in ("truncated", "wrong_length", "html")),
+    {"kind": "slow", "bytes_per_second": 4},
+    {"kind": "body"},
+    {"kind": "body", "text": "{"},
+    {"kind": "body", "text": "[]"},
+    {"kind": "body", "text": "null"},
+    {"kind": "body", "text": '{"droplet": {"id": "x"}, "droplets": {}, "meta": 7}'},
+    {"kind": "body", "base64": "//79"},
+    {"kind": "body", "text": "[", "repeat": 100_000},
+    {"kind": "body", "text": " ", "repeat": 5_000_000},
+    {"kind": "html", "status": 502},
+    {"kind": "redirect", "location": "http://127.0.0.1:9/steal", "status": 307},
+    {"kind": "redirect", "location": "https://127.0.0.1:9/steal", "status": 301},
+)
+REPEATED = (409, 412, 429)  # what a create may be asked for again after: it had no effect
+
+
+def _sites(ground: Field) -> list[tuple[str, int]]:
+    """List every call of a launch: operation, and which of its calls."""
+    place = ground.place()
+    ground.box.knobs.clear_requests()
+    assert ground.up(place).status == 0
+    seen = [one["operation"] for one in ground.box.knobs.requests()]
+    assert [] == oracle.judge(ground.box, place, ground.down(place))
+    return [(operation, seen[:index].count(operation)) for index, operation in enumerate(seen)]
+
+
+def _cases(ground: Field, faults: tuple[dict[str, Any], ...], seed: int) -> list[tuple[str, int, dict[str, Any]]]:
+    every = [
+        (operation, skip, {"kind": "status", **fault, "times": times, **({"effect": effect} if effect else {})})
+        for operation, skip in _sites(ground)
+        for fault in faults
+        for times in (1, 3, None)
+        for effect in ((None,) if "kind" in fault else ("before", "after"))
+    ]
+    return random.Random(seed).sample(every, min(CASES, len(every)))  # noqa: S311  the same sample every time
+
+
+def _blind(ground: Field, fault: dict[str, Any]) -> list[str]:
+    """Count the creates: an unclear one is never asked for again."""
+    creates = [one for one in ground.box.knobs.requests() if one["operation"] == "droplets_create"]
+    may = fault.get("status") in REPEATED or "pending" in fault.get("message", "")
+    return [] if may or len(creates) <= 1 else [f"{len(creates)} creates were asked for"]
+
+
+def _carried_out(ground: Field, cases: list[tuple[str, int, dict[str, Any]]]) -> dict[str, list[str]]:
+    wrong = {}
+    for operation, skip, fault in cases:
+        place = ground.place()
+        ground.box.knobs.clear_requests()
+        ground.box.knobs.fault(**fault, operation=operation, skip=skip)
+        ended = ground.up(place)
+        found = [] if ended.status in (0, 1, 2) else [f"it ended with {ended.status}: {ended.output[-400:]}"]
+        found += _blind(ground, fault)
+        if "error" in ended.output and len(ended.output.partition("error")[2].splitlines()) > 14:
+            found.append("the message is longer than a dozen lines")
+        found += oracle.judge(ground.box, place, ended)
+        if found:
+            wrong[f"{operation} #{skip + 1} {fault}"] = found
+    return wrong
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_statuses(ground: Field, shard: int) -> None:
+    """T4: whatever the API answers, nothing is left, and no create is asked for twice."""
+    cases = _cases(ground, STATUSES, 4)[shard::SHARDS]
+    wrong = _carried_out(ground, cases)
+    record("T4 statuses", cases=len(cases), points=len({(one, skip) for one, skip, _ in cases}))
+    assert not wrong, told(wrong)
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_broken_answers(ground: Field, shard: int) -> None:
+    """T5: whatever arrives in place of an answer, nothing is left, and no create is asked for twice."""
+    cases = _cases(ground, BROKEN, 5)[shard::SHARDS]
+    wrong = _carried_out(ground, cases)
+    record("T5 broken answers", cases=len(cases), points=len({(one, skip) for one, skip, _ in cases}))
+    assert not wrong, told(wrong)
