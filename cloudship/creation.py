@@ -75,7 +75,7 @@ def create_droplet(
     Raises:
         CloudError: it was refused, or did not come into being within the limit for listings.
     """
-    journal.intend(launch, client.cloud.value, Kind.DROPLET, request.name)
+    journal.intend(launch, client.cloud.value, Kind.DROPLET, request.name, request.tags)
 
     def post() -> int:
         return client.create_droplet(request)

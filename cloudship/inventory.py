@@ -7,9 +7,9 @@ The account is the state; the journal and the files of launches on this machine 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cloudship import locking, tags
@@ -25,6 +25,15 @@ _LAUNCH = re.compile(r"[0-9a-f]{10}")
 
 
 @dataclass(frozen=True)
+class Known:
+    """What this machine knows besides what the account says; it only ever adds to where we look."""
+
+    asked: tuple[Asked, ...] = ()  # may exist without being listed by tag yet; looked for by name and id too
+    here: frozenset[str] = frozenset()  # launches whose files lie here, for tags that only their id leads to
+    made: Mapping[int, str] = field(default_factory=dict)  # droplets ever made, by id: one may come back without tags
+
+
+@dataclass(frozen=True)
 class Found:
     """What exists of a ship, or of one launch of it."""
 
@@ -35,9 +44,10 @@ class Found:
     @property
     def launches(self) -> frozenset[str]:
         """The launches that made these things."""
-        droplets = (tags.read(one.tags) for one in self.droplets)
+        read = [tags.read(one.tags) for one in self.droplets]
+        named = [one.name.rpartition("-")[2] for one, found in zip(self.droplets, read, strict=True) if found is None]
         keys = (tags.read_key_name(one.name) for one in self.keys)
-        return frozenset(one.launch for one in (*droplets, *keys) if one is not None)
+        return frozenset([*(one.launch for one in (*read, *keys) if one is not None), *named])
 
     def has(self, asked: Asked) -> bool:
         """Whether something that was asked for is among these."""
@@ -50,8 +60,7 @@ def inventory(
     name: str,
     *,
     launch: str | None = None,
-    asked: Sequence[Asked] = (),
-    here: Collection[str] = (),
+    known: Known = Known(),
 ) -> Found:
     """
     Find what exists of a ship: asked by tag, then every object checked by us.
@@ -60,18 +69,20 @@ def inventory(
         client: the account.
         name: the ship.
         launch: only what this launch made.
-        asked: what may exist without being listed by tag yet; looked for by name and id too.
-        here: launches whose files lie on this machine, for what only their id leads to.
+        known: what this machine knows besides.
     """
-    listed = {one.id: one for one in (*client.droplets(tag=tags.ship_tag(name)), *_unlisted(client, asked))}
-    droplets = tuple(one for one in listed.values() if _is_of(one, name, launch))
+    by_tag = client.droplets(tag=tags.ship_tag(name))
+    back = _come_back(client, name, launch, known)
+    listed = {one.id: one for one in (*by_tag, *_unlisted(client, known.asked), *back)}
+    droplets = tuple(one for one in listed.values() if one in back or _is_of(one, name, launch))
     every = client.ssh_keys()
     keys = tuple(one for one in every if _is_key_of(one, name, launch))
     kept = {tag for one in listed.values() if one not in droplets for tag in one.tags}
     if any(_is_key_of(one, name, None) for one in every if one not in keys):
         kept.add(tags.ship_tag(name))  # another launch: its key comes first, its droplet may not be listed yet
-    launches = {*here, *({launch} if launch else ())} | Found(droplets, keys, ()).launches
-    return Found(droplets, keys, _own_tags(client, name, launches, droplets, frozenset(kept)))
+    launches = {*known.here, *({launch} if launch else ())} | Found(droplets, keys, ()).launches
+    asked_for = {tag for one in known.asked for tag in one.tags if launch in (None, one.launch)}
+    return Found(droplets, keys, _own_tags(client, name, launches, droplets, asked_for, frozenset(kept)))
 
 
 def unfinished(journal: Journal, cloud: Cloud, name: str) -> tuple[Asked, ...]:
@@ -96,6 +107,20 @@ def is_asked_by(asked: Asked, name: str, launch: str | None) -> bool:
     return of_ship and launch in (None, asked.launch)
 
 
+def _come_back(client: Client, name: str, launch: str | None, known: Known) -> tuple[Droplet, ...]:
+    """Find droplets that this machine made for a ship and that are there although their tags were taken away."""
+    wanted = (launch,) if launch is not None else None
+    labels = {number: label for number, label in known.made.items() if _label_of(label, name, wanted)}
+    if not labels:
+        return ()
+    return tuple(one for one in client.droplets() if labels.get(one.id) == one.name and tags.read(one.tags) is None)
+
+
+def _label_of(label: str, name: str, launches: tuple[str, ...] | None) -> bool:
+    ship, _, launch = label.rpartition("-")
+    return ship == name and (launches is None or launch in launches)
+
+
 def _unlisted(client: Client, asked: Sequence[Asked]) -> list[Droplet]:
     """Look for droplets that were asked for by name, and by id where the API gave one."""
     found: list[Droplet] = []
@@ -112,21 +137,20 @@ def settled(
     client: Client,
     name: str,
     launch: str | None,
-    asked: Sequence[Asked],
+    known: Known,
     limits: Timeouts,
     clock: Clock,
     notify: Notify,
-    here: Collection[str],
 ) -> Found:
     """Take the inventory, again while something that was asked for a moment ago may only not be listed yet."""
     seen: list[Found] = []
 
     def look(_limit: float) -> Ready[Found] | Pending:
-        seen[:] = [inventory(client, name, launch=launch, asked=asked, here=here)]
-        missing = [one for one in asked if not seen[0].has(one)]
+        seen[:] = [inventory(client, name, launch=launch, known=known)]
+        missing = [one for one in known.asked if not seen[0].has(one)]
         return Pending(f"{missing[0].kind.value} {missing[0].label} is not listed") if missing else Ready(seen[0])
 
-    since_last = clock.wall() - max((one.at for one in asked), default=0.0)
+    since_last = clock.wall() - max((one.at for one in known.asked), default=0.0)
     try:
         return until(
             "what was asked for to be listed",
@@ -143,15 +167,23 @@ def settled(
 
 
 def _own_tags(
-    client: Client, name: str, launches: Collection[str], droplets: tuple[Droplet, ...], kept: frozenset[str]
+    client: Client,
+    name: str,
+    launches: Collection[str],
+    droplets: tuple[Droplet, ...],
+    asked_for: Collection[str],
+    kept: frozenset[str],
 ) -> tuple[str, ...]:
     """Find the tags that go with these launches: no droplet that stays carries them."""
     carried = frozenset(tag for one in droplets for tag in one.tags)
-    wanted = {tags.launch_tag(one) for one in launches} | {tags.ship_tag(name)}
-    wanted |= {tag for tag in carried if tag.startswith(f"{tags.SHARED}:") and not _is_common(tag)}
     mine = {one.id for one in droplets}
-    wanted |= {tag for tag in carried if _is_common(tag) and not others_carry(client, tag, mine)}
-    return tuple(sorted(tag for tag in client.tags() if tag in wanted - kept))
+    certain = {tag for tag in carried if tag.startswith(f"{tags.SHARED}:") and not _is_common(tag)}
+    certain |= {tag for tag in carried if _is_common(tag) and not others_carry(client, tag, mine)}
+    wanted = {tags.launch_tag(one) for one in launches} | {tags.ship_tag(name)}
+    listed = set(client.tags())
+    # A create makes its tags first: they may be there although its droplet never came to be.
+    wanted |= {one for one in listed.intersection(asked_for) if _is_common(one) and not others_carry(client, one, mine)}
+    return tuple(sorted((certain | (wanted & listed)) - kept))  # a listing of tags may lag as well
 
 
 def _is_common(tag: str) -> bool:

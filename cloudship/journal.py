@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -30,6 +31,7 @@ class Entry:
     cloud: str
     kind: str = ""
     label: str = ""  # the name that was asked for, or the id that was got
+    tags: str = ""  # that were asked for with it, parted by blanks
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Asked:
     label: str  # the name that was asked for
     at: float  # unix time
     id: str | None = None  # None: nobody has read the answer
+    tags: tuple[str, ...] = ()  # that a create makes even where its droplet never comes to be
 
 
 class Journal:
@@ -54,9 +57,9 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def intend(self, launch: str, cloud: str, kind: Kind, label: str) -> None:
+    def intend(self, launch: str, cloud: str, kind: Kind, label: str, tags: Sequence[str] = ()) -> None:
         """Write down what is about to be created; on return it is on the disk."""
-        self._write(Entry(time.time(), INTENT, launch, cloud, kind.value, label))
+        self._write(Entry(time.time(), INTENT, launch, cloud, kind.value, label, " ".join(tags)))
 
     def done(self, launch: str, cloud: str, kind: Kind, label: str) -> None:
         """Write down what was created."""
@@ -86,7 +89,9 @@ class Journal:
             if entry.cloud != cloud:
                 continue
             if entry.what == INTENT and entry.kind:
-                found[place] = Asked(entry.launch, Kind(entry.kind), entry.label, entry.at)
+                found[place] = Asked(
+                    entry.launch, Kind(entry.kind), entry.label, entry.at, tags=tuple(entry.tags.split())
+                )
             elif entry.what == DONE and place in found:
                 found[place] = replace(found[place], id=entry.label)
             elif entry.what == REFUSED:
@@ -94,6 +99,23 @@ class Journal:
             elif entry.what == ENDED:
                 found = {key: one for key, one in found.items() if one.launch != entry.launch}
         return tuple(found.values())
+
+    def droplets(self, cloud: str) -> dict[int, str]:
+        """
+        Name the droplets that were ever made on a cloud, by id.
+
+        A droplet that comes back after it was proved gone has lost its tags; its id is what it is known by then.
+        """
+        labels: dict[str, str] = {}
+        found: dict[int, str] = {}
+        for entry in self.entries():
+            if entry.cloud != cloud or entry.kind != Kind.DROPLET.value:
+                continue
+            if entry.what == INTENT:
+                labels[entry.launch] = entry.label
+            elif entry.what == DONE and entry.label.isdecimal() and entry.launch in labels:
+                found[int(entry.label)] = labels[entry.launch]
+        return found
 
     def _write(self, entry: Entry) -> None:
         is_new = not self._path.exists()
@@ -132,6 +154,6 @@ def _read(line: str) -> Entry | None:
         entry = Entry(**json.loads(line))
     except (ValueError, TypeError, RecursionError):
         return None
-    texts = (entry.what, entry.launch, entry.cloud, entry.kind, entry.label)
+    texts = (entry.what, entry.launch, entry.cloud, entry.kind, entry.label, entry.tags)
     whole = isinstance(entry.at, (int, float)) and all(isinstance(text, str) for text in texts)
     return entry if whole and entry.kind in _KINDS else None

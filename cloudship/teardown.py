@@ -28,7 +28,7 @@ from cloudship.errors import (
     Unreachable,
 )
 from cloudship.events import Destroying, Gone, Noted, Notify, Remained, nobody
-from cloudship.inventory import Found, is_asked_by, launched_here, others_carry, settled
+from cloudship.inventory import Found, Known, is_asked_by, launched_here, others_carry, settled
 from cloudship.journal import Asked, Journal
 from cloudship.keys import LaunchFiles
 from cloudship.models import Cloud, Destroyed, Droplet, Key, Kind, Left, Receipt, Timeouts
@@ -70,8 +70,9 @@ def down(
     limits = timeouts or Timeouts()
     asked = tuple(one for one in journal.asked(client.cloud.value) if is_asked_by(one, name, launch))
     here = launched_here(files_root, name, launch)
+    known = Known(asked, here, journal.droplets(client.cloud.value))
     try:
-        found = settled(client, name, launch, asked, limits, clock, notify, here)
+        found = settled(client, name, launch, known, limits, clock, notify)
     except CloudError as error:
         if not asked:
             raise

@@ -14,6 +14,7 @@ from cloudship.cli.interrupts import Interrupts
 from cloudship.errors import Abandoned, CloudshipError, Terminated, UsageError
 
 USAGE, FAILED = 2, 1
+_NOTHING_CREATED = ("plan", "key")  # phases that fail before anything exists: wrong use is told from misfortune
 EVIDENCE = 8  # lines
 # typer carries a click of its own since 0.20 or so; its public error leads to that one's base.
 _WRONG_USE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -83,7 +84,9 @@ def _status(error: CloudshipError | None, words: list[str]) -> int:
     """Give the exit status; `run` keeps the small numbers for the command that it ran."""
     if words[:1] == ["run"]:
         return 255
-    return error.exit_status if error is not None else FAILED
+    if error is None or error.left or error.phase not in (None, *_NOTHING_CREATED):
+        return FAILED
+    return error.exit_status
 
 
 def _show_usage(error: Any, *, as_json: bool) -> None:

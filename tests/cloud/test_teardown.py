@@ -322,9 +322,7 @@ def test_a_refused_create_is_not_waited_for_by_its_rollback(client: Client, tmp_
             timeouts=FAST,
         )
     book, begun = Journal(tmp_path / "j"), time.monotonic()
-    teardown.down(
-        client, "web", journal=book, files_root=tmp_path, timeouts=Timeouts(listed=3600), launch="0123456789"
-    )
+    teardown.down(client, "web", journal=book, files_root=tmp_path, timeouts=Timeouts(listed=3600), launch="0123456789")
     assert time.monotonic() - begun < 5
 
 
