@@ -35,7 +35,12 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-APP_KEYS = frozenset({"app", "server", "python", "apt", "build", "release", "shared", "health"})
+APP_KEYS = frozenset(
+    {
+        *("app", "server", "python", "apt", "build", "release", "shared", "health"),
+        *("branches", "watch", "drain", "schedule"),
+    }
+)
 FILE_NAME = "cloudship.toml"
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -128,6 +133,10 @@ class Config(BaseSettings):
     build: str | None = None
     release: str | None = None
     shared: Several = ()
+    branches: Several = ("main", "master")  # which `git push ship` releases
+    watch: float = Field(default=5.0, ge=0, le=3600)  # seconds after a switch in which errors roll back; 0: none
+    drain: float = Field(default=30.0, ge=0, le=3600)  # seconds that requests in flight have to finish
+    schedule: tuple[dict[str, Any], ...] = ()  # jobs: run, when, name
     env: Annotated[dict[str, Secret], BeforeValidator(_environment_names)] = Field(default_factory=dict)
     health: Health = Health()
     user_data: Path | None = None  # a cloud-config of the user's own, merged into ours
@@ -161,6 +170,10 @@ class ConfigKeys(TypedDict, total=False):
     build: str
     release: str
     shared: tuple[str, ...]
+    branches: tuple[str, ...]
+    watch: float
+    drain: float
+    schedule: tuple[Mapping[str, Any], ...]
     env: Mapping[str, str | Secret]
     health: Mapping[str, Any]
     user_data: str | Path

@@ -8,6 +8,7 @@ language that it crosses into.
 
 from __future__ import annotations
 
+import ast
 import base64
 import io
 import json
@@ -29,7 +30,10 @@ LIMIT = 64 * 1024  # bytes, DigitalOcean's limit of user_data
 FIRST_LINE = "#cloud-config"
 _NGINX_SAFE = re.compile(r"[A-Za-z0-9_./*-]+")
 _UNITS = ("cloudship-bootstrap.service", "cloudship-live.service")
-_UNIT_TEMPLATES = ("cloudship-app@.service", "cloudship-proxy@.socket", "cloudship-proxy@.service")
+_UNIT_TEMPLATES = (
+    *("cloudship-app@.service", "cloudship-worker@.service", "cloudship-job@.service"),
+    *("cloudship-proxy@.socket", "cloudship-proxy@.service"),
+)
 
 
 class HostKey(Value):
@@ -145,8 +149,8 @@ def _document(spec: BootSpec) -> str:
             host_key=spec.host_key,
             authorized_keys=spec.authorized_keys,
             droplet=droplet,
-            program=_program(),
-            files=_files(spec),
+            program=_program(_files(spec)),
+            door=_door(),
         )
     )
 
@@ -158,7 +162,7 @@ def _files(spec: BootSpec) -> dict[str, str]:
         "server_names": " ".join(nginx_quote(name) for name in ("_", *spec.domains)),
     }
     folder = userdata_folder()
-    found = {"/usr/local/sbin/cloudship-droplet": (folder / "cloudship-droplet.sh").read_text(encoding="utf-8")}
+    found = {}
     page = (folder / "nginx" / "unavailable.html").read_text(encoding="utf-8")
     found["/opt/cloudship/pages/cloudship-unavailable.html"] = page
     for kind in ("app", "static"):
@@ -168,6 +172,10 @@ def _files(spec: BootSpec) -> dict[str, str]:
     for unit in _UNIT_TEMPLATES:
         found[f"/etc/systemd/system/{unit}"] = _rendered(f"systemd/{unit}.j2", values)
     return found
+
+
+def _door() -> str:
+    return (userdata_folder() / "cloudship-droplet.sh").read_text(encoding="utf-8")
 
 
 def _rendered(template: str, values: Mapping[str, str]) -> str:
@@ -188,18 +196,42 @@ def _templates() -> jinja2.Environment:
     return environment
 
 
-@cache
-def _program() -> str:
-    """Pack the program on the droplet: the same bytes for the same files, whenever it is packed."""
+def _program(files: Mapping[str, str]) -> str:
+    """Pack the program on the droplet and the files it brings: the same bytes for the same files, whenever."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for path in sorted((userdata_folder() / "droplet").glob("*.py")):
-            data = path.read_bytes()
-            entry = tarfile.TarInfo(f"droplet/{path.name}")
+        for name, text in (*_modules(), *((f"files{path}", text) for path, text in files.items())):
+            entry = tarfile.TarInfo(name)
+            data = text.encode()
             entry.size, entry.mode = len(data), 0o644
             archive.addfile(entry, io.BytesIO(data))
     packed = lzma.compress(buffer.getvalue(), preset=9 | lzma.PRESET_EXTREME)
     return base64.b64encode(packed).decode()
+
+
+@cache
+def _modules() -> tuple[tuple[str, str], ...]:
+    """Read the program's modules, without their docstrings: user-data has no room for them."""
+    paths = sorted((userdata_folder() / "droplet").glob("*.py"))
+    return tuple((f"droplet/{path.name}", _bare(path.read_text(encoding="utf-8"))) for path in paths)
+
+
+def _bare(source: str) -> str:
+    """
+    Take the docstrings out, line by line.
+
+    Not by `ast.unparse`: what that writes in a new Python need not be readable in an old one.
+    """
+    lines = source.splitlines(keepends=True)
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) or ast.get_docstring(node) is None:
+            continue
+        first = node.body[0]
+        end = first.end_lineno or first.lineno
+        lines[first.lineno - 1 : end] = [""] * (end - first.lineno + 1)
+        if len(node.body) == 1:
+            lines[first.lineno - 1] = " " * first.col_offset + "pass\n"
+    return "".join(lines)
 
 
 def _merged(ours: str, extra: str) -> str:

@@ -5,7 +5,8 @@ if [ ! -d droplet ]; then
     exec 9>unpack.lock
     flock 9
     [ -d droplet ] || python3 -c 'import tarfile; tarfile.open("droplet.tar.xz").extractall("new")' || exit 1
-    [ -d droplet ] || { mv new/droplet droplet && rmdir new; }
+    [ -d droplet ] || { cp -R new/files/. / && mv new/droplet droplet && rm -r new; }
     exec 9>&-
 fi
+[ "$1" = unpack ] && exit 0
 PYTHONPATH=/opt/cloudship exec python3 -m droplet "$@"

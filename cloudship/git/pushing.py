@@ -18,7 +18,7 @@ from cloudship.waiting import REAL, Clock
 
 _TICK = 0.2  # seconds
 _CHUNK = 65536  # bytes
-DEPLOYED = "refs/cloudship/deployed"  # no branch: what is sent this way has no history to go on from
+DEPLOYED = "refs/cloudship/deployed/"  # no branch: what is sent this way has no history to go on from
 _LAUNCH_AGAIN = "mend it and launch again; --on-failure keep leaves the droplet for a look"
 
 
@@ -29,7 +29,7 @@ def push(
     ssh: Sequence[str],
     line: Callable[[str], None],
     limit: float,
-    ref: str = DEPLOYED,
+    ref: str | None = None,
     options: Sequence[str] = (),
     next_step: str = _LAUNCH_AGAIN,
     tick: Callable[[], None] = lambda: None,
@@ -44,7 +44,7 @@ def push(
         ssh: the words of the ssh command, without the destination.
         line: hears every line that the droplet says.
         limit: seconds for everything.
-        ref: what to set there, whatever it was before.
+        ref: what to set there, whatever it was before; None: a name of its own, which no other push can contend for.
         options: what the droplet is told besides, as `name=value`.
         next_step: what the user can do when the release fails.
         tick: called at least five times a second meanwhile; what it raises ends the push.
@@ -63,7 +63,14 @@ def push(
     }
     told = [f"--push-option={option}" for option in options]
     words = repository.words(
-        "push", "--porcelain", "--no-progress", "--force", *told, "--", url, f"{tree.commit}:{ref}"
+        "push",
+        "--porcelain",
+        "--no-progress",
+        "--force",
+        *told,
+        "--",
+        url,
+        f"{tree.commit}:{ref or DEPLOYED + tree.commit}",
     )
     said: list[str] = []  # by the droplet
     own: list[str] = []  # by git at our side

@@ -12,24 +12,28 @@ from pathlib import Path
 
 import pytest
 
-from droplet import environment, hook, journal, process, python_version, release, static, unit
+from droplet import environment, hook, journal, launch, process, python_version, static, unit
 from droplet.app import App
-from droplet.layout import Layout, replace_text
+from droplet.layout import Layout, replace_link, replace_text
 from droplet.requirements import Requirements
 
 ZERO, COMMIT = "0" * 40, "c" * 40
 
 
-def test_a_push_of_main_is_released() -> None:
-    """The one branch, new or moved."""
-    assert COMMIT == hook.commit([f"{ZERO} {COMMIT} refs/heads/main\n"])
+@pytest.mark.parametrize("branch", ["main", "master", "live"])
+def test_a_push_of_a_branch_that_is_named_is_released(branch: str) -> None:
+    """Main and master where nothing is said."""
+    names = hook.BRANCHES if branch != "live" else ("live",)
+    old, new, ref = hook.one_update([f"{ZERO} {COMMIT} refs/heads/{branch}\n"])
+    hook.refuse(new, ref, names)
+    assert (ZERO, COMMIT) == (old, new)
 
 
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
         ([f"{ZERO} {COMMIT} refs/heads/dev\n"], "git push ship dev:main"),
-        ([f"{ZERO} {COMMIT} refs/tags/v1\n"], "not released here"),
+        ([f"{ZERO} {COMMIT} refs/tags/v1\n"], r"git push ship v1\^\{\}:main"),
         ([f"{COMMIT} {ZERO} refs/heads/main\n"], "cannot be deleted"),
         ([f"{ZERO} {COMMIT} refs/heads/main\n"] * 2, "one branch"),
         ([], "one branch"),
@@ -37,8 +41,20 @@ def test_a_push_of_main_is_released() -> None:
 )
 def test_other_pushes_are_refused_with_a_hint(lines: list[str], message: str) -> None:
     """Each refusal says what to do instead."""
+
+    def push() -> None:
+        _, new, ref = hook.one_update(lines)
+        hook.refuse(new, ref, hook.BRANCHES)
+
     with pytest.raises(hook.RefusedError, match=message):
-        hook.commit(lines)
+        push()
+
+
+def test_push_options_say_who_and_what() -> None:
+    """Anything that is no `name=value`, or no plain text, is passed over."""
+    given = {"GIT_PUSH_OPTION_COUNT": "3", "GIT_PUSH_OPTION_0": "by=me", "GIT_PUSH_OPTION_1": "ci.skip"}
+    assert {"by": "me"} == hook.options({**given, "GIT_PUSH_OPTION_2": "commit=a\x1b[31m"})
+    assert {} == hook.options({})
 
 
 def test_the_switch_is_one_rename(tmp_path: Path) -> None:
@@ -46,7 +62,7 @@ def test_the_switch_is_one_rename(tmp_path: Path) -> None:
     layout = Layout("web", tmp_path)
     for number in (1, 2):
         layout.release(number).mkdir(parents=True)
-    release.switch(layout, 1)
+    replace_link(layout.current, layout.release(1))
     seen, stop = set[int | None](), threading.Event()
 
     def look() -> None:
@@ -56,7 +72,7 @@ def test_the_switch_is_one_rename(tmp_path: Path) -> None:
     thread = threading.Thread(target=look)
     thread.start()
     for turn in range(200):
-        release.switch(layout, 1 + turn % 2)
+        replace_link(layout.current, layout.release(1 + turn % 2))
     stop.set()
     thread.join()
     assert {1, 2} >= seen
@@ -131,14 +147,14 @@ def test_procfile_lines_run_as_they_stand_with_a_port(tmp_path: Path) -> None:
     """Gunicorn is led to our socket too; anything else is met on its port."""
     layout = Layout("web", tmp_path)
     own = App("procfile", "", "shell", processes={"web": "python -m http.server $PORT"})
-    found = process.web(layout, 1, own, None, 4321)
-    assert (("/bin/sh", "-c", "python -m http.server $PORT"), "4321", 4321) == (
-        found.words,
+    found = process.plan(layout, 1, own, None, 4321, {})
+    assert (("/bin/sh", "-c", "exec python -m http.server $PORT"), "4321", 4321) == (
+        found.web,
         found.environment["PORT"],
         found.port,
     )
-    bound = process.web(layout, 1, App("procfile", "", "shell", processes={"web": "gunicorn a:b"}), None, 4321)
-    assert ('exec gunicorn a:b --bind "unix:$CLOUDSHIP_SOCKET"', None) == (bound.words[2], bound.port)
+    bound = process.plan(layout, 1, App("procfile", "", "shell", processes={"web": "gunicorn a:b"}), None, 4321, {})
+    assert ('exec gunicorn a:b --bind "unix:$CLOUDSHIP_SOCKET"', None) == (bound.web[2], bound.port)
 
 
 def test_every_byte_of_a_value_arrives_in_the_process(tmp_path: Path) -> None:
@@ -147,27 +163,20 @@ def test_every_byte_of_a_value_arrives_in_the_process(tmp_path: Path) -> None:
     layout = Layout("web", tmp_path)
     folder = layout.release(1)
     folder.mkdir(parents=True)
-    (folder / process.SECRETS).write_text(json.dumps(hostile))
+    (folder / launch.SECRETS).write_text(json.dumps(hostile))
     script = "import json, os; print(json.dumps({k: os.environ[k] for k in 'ABCD'}))"
     app = App("procfile", "", "shell", processes={"web": "x"})
     base = process.base_environment(layout, 1, app, None)
-    process.Process((sys.executable, "-c", script), str(tmp_path), base, port=1).save(folder)
-    code = (
-        "from pathlib import Path; from droplet import process; from droplet.layout import Layout\n"
-        f"process.launch(Layout('web', Path({str(tmp_path)!r})), 1)"
-    )
+    process.Processes(str(tmp_path), base, (sys.executable, "-c", script), port=1).save(folder)
+    program = Path(launch.__file__)
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-I", "-S", str(program), str(layout.home), "web", "1"],
         capture_output=True,
         text=True,
         check=True,
-        env={"PYTHONPATH": _package(), "PYTHONUTF8": "1"},
+        env={},
     )
     assert hostile == json.loads(done.stdout)
-
-
-def _package() -> str:
-    return str(Path(process.__file__).parents[1])
 
 
 def test_public_folders_are_links_and_stay_inside(tmp_path: Path) -> None:
@@ -283,6 +292,6 @@ def test_the_program_runs_on_every_python_from_3_8(python: str, tmp_path: Path) 
         capture_output=True,
         text=True,
         check=False,
-        env={"PYTHONPATH": _package(), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"PYTHONPATH": str(Path(process.__file__).parents[1]), "PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert ("app:app", "") == (done.stdout.strip(), done.stderr)

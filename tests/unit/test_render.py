@@ -77,7 +77,8 @@ def test_the_program_is_packed_whole_and_the_same_each_time() -> None:
     with tarfile.open(fileobj=BytesIO(lzma.decompress(base64.b64decode(packed)))) as archive:
         names = archive.getnames()
     expected = sorted(f"droplet/{path.name}" for path in (render.userdata_folder() / "droplet").glob("*.py"))
-    assert expected == sorted(names)
+    assert expected == sorted(name for name in names if name.startswith("droplet/"))
+    assert "files/etc/systemd/system/cloudship-app@.service" in names
 
 
 def test_the_users_own_part_is_laid_under_ours() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
@@ -65,7 +65,7 @@ def detect(tree: Path, settings: Settings) -> App:
         SettingsError: pyproject.toml cannot be read.
     """
     try:
-        return _detected(tree, settings)
+        return replace(_detected(tree, settings), processes=procfile.read(tree))
     except RequirementsError as error:
         raise AppError(str(error), (), error.next_step) from error
 

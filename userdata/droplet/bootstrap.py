@@ -10,17 +10,18 @@ import os
 import shutil
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Callable, List
 
-from droplet import apt, command, hook, uv
+from droplet import apt, command, hook, nginx, uv
 from droplet.journal import DONE, FAILED, Journal, StageError, as_json
 from droplet.layout import PROGRAM, STATE, USER, Config, Layout
 
 JOURNAL = STATE / "boot.jsonl"
+_SAY_WHERE = """#!/bin/sh
+cat >/dev/null
+echo "cloudship: http://$(hostname -I | cut -d' ' -f1)/ is where visitors see it"
+"""
 LAST = "bootstrap"  # the stage that ends the journal
-_SITE = Path("/etc/nginx/sites-enabled/cloudship")
-_DEFAULT_SITE = Path("/etc/nginx/sites-enabled/default")
 
 
 def run(config: Config) -> int:
@@ -34,7 +35,7 @@ def run(config: Config) -> int:
             _stage(journal, "repo", lambda say: make_repository(config.layout))
             _ended([packages, fetched])
         journal.tell("git", DONE)
-        _stage(journal, "nginx", lambda say: start_nginx())
+        _stage(journal, "nginx", lambda say: nginx.start())
         if config.git_url:
             _stage(journal, "clone", lambda say: _cloned(config, say))
     except StageError as error:
@@ -100,46 +101,22 @@ def make_repository(layout: Layout) -> None:
     """Lay out an empty bare repository with its hook, before git itself is installed."""
     for folder in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "hooks", "info"):
         (layout.repository / folder).mkdir(parents=True, exist_ok=True)
-    (layout.repository / "HEAD").write_text(f"ref: {hook.BRANCH}\n", encoding="utf-8")
+    (layout.repository / "HEAD").write_text(f"ref: {hook.HEAD}\n", encoding="utf-8")
     core = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
     settings = f"{core}[receive]\n\tshallowUpdate = true\n\tadvertisePushOptions = true\n"
     (layout.repository / "config").write_text(settings, encoding="utf-8")
     script = layout.repository / "hooks" / "pre-receive"
     script.write_text("#!/bin/sh\nexec /usr/local/sbin/cloudship-droplet hook\n", encoding="utf-8")
     script.chmod(0o755)
-
-
-def start_nginx() -> None:
-    """Put our site in place of the default one, and start."""
-    _DEFAULT_SITE.unlink(missing_ok=True) if _DEFAULT_SITE.exists() else None
-    use_site("app")
-    command.run(["systemctl", "start", "nginx"])
-
-
-def use_site(kind: str) -> bool:
-    """Choose the site for apps or for static folders; True when it changed."""
-    target = PROGRAM / "nginx" / f"{kind}.conf"
-    if _SITE.is_symlink() and os.readlink(str(_SITE)) == str(target):
-        return False
-    unfinished = _SITE.with_name("cloudship.part")
-    if unfinished.is_symlink():
-        unfinished.unlink()
-    unfinished.symlink_to(target)
-    before = os.readlink(str(_SITE)) if _SITE.is_symlink() else None
-    unfinished.replace(_SITE)
-    try:
-        command.run(["nginx", "-t", "-q"], message="nginx refuses its configuration")
-    except StageError:
-        _SITE.unlink()
-        if before:
-            _SITE.symlink_to(before)
-        raise
-    return True
+    done = layout.repository / "hooks" / "post-receive"
+    done.write_text(_SAY_WHERE, encoding="utf-8")
+    done.chmod(0o755)
 
 
 def _cloned(config: Config, say: Callable[[str], None]) -> None:
     """Fetch the app from its git URL and release it: the document that needs no client."""
     from droplet import release
+    from droplet.records import Request
 
     git = ["git", "-c", "core.hooksPath=/dev/null", "-C", str(config.layout.repository)]
     allowed = {
@@ -156,5 +133,5 @@ def _cloned(config: Config, say: Callable[[str], None]) -> None:
     except StageError:  # a plain web server knows whole histories only
         command.run([*fetch, *wanted], say=say, env=allowed, limit=600)
     commit = command.output([*git, "rev-parse", "FETCH_HEAD^{commit}"]).strip()
-    release.run(config, commit, say)
-    command.run([*git, "update-ref", hook.BRANCH, commit])
+    release.run(config, Request(commit, by="the first boot", action="boot"), say=say)
+    command.run([*git, "update-ref", hook.HEAD, commit])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
@@ -50,6 +51,31 @@ class Layout:
     def current(self) -> Path:
         """The link to the live release: the only switch there is."""
         return self.home / "current"
+
+    @property
+    def previous(self) -> Path:
+        """The link to the release before: its hashed files are served while pages that name them are still open."""
+        return self.home / "previous"
+
+    @property
+    def lock(self) -> Path:
+        """Held by whoever makes a release, with who that is."""
+        return self.home / "release.lock"
+
+    @property
+    def history(self) -> Path:
+        """Which release went live when."""
+        return self.home / "history.jsonl"
+
+    @property
+    def scale(self) -> Path:
+        """How many of each process run."""
+        return self.home / "scale.json"
+
+    @property
+    def maintenance(self) -> Path:
+        """The page that nginx answers with while it is there."""
+        return self.home / "maintenance.html"
 
     def release(self, number: int) -> Path:
         """The folder of a release."""
@@ -113,9 +139,32 @@ def write_settings(settings: Dict[str, Any], path: Path = CONFIG) -> None:
 
 
 def replace_text(path: Path, text: str, mode: int) -> None:
-    """Write a file whole or not at all."""
+    """Write a file whole or not at all, also when the power goes."""
     unfinished = path.with_name(path.name + ".part")
     unfinished.touch(mode=mode)
     unfinished.chmod(mode)
-    unfinished.write_text(text, encoding="utf-8")
+    with unfinished.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     unfinished.replace(path)
+    sync_folder(path.parent)
+
+
+def replace_link(path: Path, target: Path) -> None:
+    """Lead a link elsewhere: one rename."""
+    unfinished = path.with_name(path.name + ".part")
+    if unfinished.is_symlink():
+        unfinished.unlink()
+    unfinished.symlink_to(target)
+    unfinished.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make what was renamed in a folder last."""
+    opened = os.open(str(folder), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

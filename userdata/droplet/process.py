@@ -1,5 +1,5 @@
 """
-How a process of a release is started: a value that the release program writes and the unit's launcher carries out.
+How the processes of a release are started: a value that the release program writes and `launch.py` carries out.
 
 Environment values pass through JSON, never through systemd's or a shell's quoting, so that every byte arrives.
 """
@@ -8,40 +8,58 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
-from droplet import procfile
+from droplet import launch, procfile
 from droplet.app import SHELL, UVICORN_WORKER, App
 from droplet.layout import USER, Layout
 
-FILE = "process.json"
-SECRETS = "env.json"
 THREADS = 2
 _CPU = Path("/sys/fs/cgroup/cpu")
 WORKER_MIB = 160  # what a worker of an ordinary app takes; no more workers than fit
 _OWN_CONFIG = ("gunicorn.conf.py", "gunicorn_config.py")
+_NO_PROCESS = ("web", "release")  # one has a socket and is one; the other runs before the switch
 
 
 @dataclass(frozen=True)
-class Process:
-    """One process, ready to be started."""
+class Processes:
+    """All processes of a release, ready to be started."""
 
-    words: Tuple[str, ...]
     directory: str
     environment: Dict[str, str] = field(default_factory=dict)  # without the app's own values
+    web: Tuple[str, ...] = ()  # none: a static site
     port: Optional[int] = None  # a loopback port to be led to the socket; None: it binds the socket itself
+    lines: Dict[str, str] = field(default_factory=dict)  # the Procfile's other lines
+    jobs: Dict[str, Dict[str, Any]] = field(default_factory=dict)  # name: {"run": line, "when": calendars}
 
     def save(self, folder: Path) -> None:
-        """Write it into a release's folder."""
-        (folder / FILE).write_text(json.dumps(asdict(self)), encoding="utf-8")
+        """Write them into a release's folder."""
+        (folder / launch.PLAN).write_text(json.dumps(asdict(self)), encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> Process:
-        """Read it back."""
-        told = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        return cls(tuple(told["words"]), told["directory"], told["environment"], told["port"])
+    def load(cls, folder: Path) -> Processes:
+        """Read them back; a release that never came so far has none."""
+        if not (folder / launch.PLAN).exists():
+            return cls(str(folder / "tree"))
+        told = launch.read(str(folder / launch.PLAN))
+        return cls(**{**told, "web": tuple(told["web"])})
+
+    def moved(self, layout: Layout, old: int, new: int, port: int) -> Processes:
+        """Give the same processes for a copy of the release."""
+        before, after = f"{layout.release(old)}/", f"{layout.release(new)}/"
+        env = {name: value.replace(before, after) for name, value in self.environment.items()}
+        env["CLOUDSHIP_RELEASE"] = str(new)
+        if "PORT" in env:
+            env["PORT"] = str(port)
+        return replace(
+            self,
+            directory=self.directory.replace(before, after),
+            environment=env,
+            web=tuple(word.replace(before, after) for word in self.web),
+            port=None if self.port is None else port,
+        )
 
 
 def base_environment(layout: Layout, number: int, app: App, environment: Optional[Path]) -> Dict[str, str]:
@@ -59,6 +77,7 @@ def base_environment(layout: Layout, number: int, app: App, environment: Optiona
         "PYTHONPATH": ":".join(path for path in paths if Path(path).is_dir()),
         "CLOUDSHIP_RELEASE": str(number),
         "CLOUDSHIP_SOCKET": str(layout.socket(number)),
+        "WEB_CONCURRENCY": str(workers(cores(), memory_mib())),  # gunicorn's own name for how many workers
     }
     if environment:
         found.update(PATH=f"{environment}/bin:{found['PATH']}", VIRTUAL_ENV=str(environment))
@@ -68,15 +87,22 @@ def base_environment(layout: Layout, number: int, app: App, environment: Optiona
     return found
 
 
-def web(layout: Layout, number: int, app: App, environment: Optional[Path], port: int) -> Process:
-    """Decide how a release's web process is started."""
+def plan(
+    layout: Layout, number: int, app: App, environment: Optional[Path], port: int, jobs: Dict[str, Dict[str, Any]]
+) -> Processes:
+    """Decide how a release's processes are started."""
     base = base_environment(layout, number, app, environment)
     root = layout.release(number) / "tree" / app.directory
+    lines = {name: line for name, line in app.processes.items() if name not in _NO_PROCESS}
+    common = Processes(str(root), base, lines=lines, jobs=jobs)
     if app.server == SHELL:
         line, direct = app.processes["web"], procfile.runs_gunicorn(app.processes["web"])
-        words = ("/bin/sh", "-c", f'exec {line} --bind "unix:$CLOUDSHIP_SOCKET"' if direct else line)
-        return Process(words, str(root), {**base, "PORT": str(port)}, None if direct else port)
-    return Process(gunicorn(layout.socket(number), root, app, str(environment)), str(root), base)
+        words = launch.shell(f'{line} --bind "unix:$CLOUDSHIP_SOCKET"' if direct else line)
+        env = {**base, "PORT": str(port)}
+        return replace(common, web=tuple(words), environment=env, port=None if direct else port)
+    if app.target is None:
+        return common
+    return replace(common, web=gunicorn(layout.socket(number), root, app, str(environment)))
 
 
 def gunicorn(socket: Path, root: Path, app: App, environment: str) -> Tuple[str, ...]:
@@ -86,12 +112,7 @@ def gunicorn(socket: Path, root: Path, app: App, environment: str) -> Tuple[str,
     if own:
         words += ["--config", own]
     else:
-        words += [
-            "--workers",
-            str(workers(cores(), memory_mib())),
-            "--worker-tmp-dir",
-            "/dev/shm",
-        ]
+        words += ["--worker-tmp-dir", "/dev/shm"]
         words += [] if app.asgi else ["--threads", str(THREADS)]
         words += [
             "--access-logfile",
@@ -134,17 +155,6 @@ def memory_mib() -> int:
     return total
 
 
-def whole_environment(folder: Path, process: Process) -> Dict[str, str]:
-    """Lay the app's own values over what every process sees; ours that name the place stay ours."""
-    secrets = json.loads((folder / SECRETS).read_text(encoding="utf-8"))
-    return {**process.environment, **secrets, "CLOUDSHIP_SOCKET": process.environment["CLOUDSHIP_SOCKET"]}
-
-
-def launch(layout: Layout, number: int) -> None:
-    """Become the web process of a release; the unit starts this as the app's user."""
-    folder = layout.release(number)
-    process = Process.load(folder)
-    layout.socket(number).unlink() if layout.socket(number).exists() and process.port is None else None
-    os.chdir(process.directory)
-    env = whole_environment(folder, process)
-    os.execvpe(process.words[0], list(process.words), env)
+def whole_environment(folder: Path, processes: Processes) -> Dict[str, str]:
+    """Lay the app's own values over what every process sees."""
+    return launch.environment(processes.environment, launch.read(str(folder / launch.SECRETS)))

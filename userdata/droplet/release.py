@@ -7,25 +7,34 @@ only with its mark of completion, so a kill at any moment leaves the live one as
 
 from __future__ import annotations
 
-import fcntl
-import json
+import dataclasses
 import shutil
 import socket
 import subprocess
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, Iterator, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
-from droplet import bootstrap, command, djangoapp, environment, probe, process, requirements, static, unit
+from droplet import (
+    command,
+    djangoapp,
+    environment,
+    formation,
+    golive,
+    lock,
+    process,
+    records,
+    requirements,
+    settling,
+    static,
+)
 from droplet.app import STATIC, App, AppError, detect
 from droplet.journal import Journal, StageError, as_text
-from droplet.layout import ENVIRONMENT, USER, Config, Layout, replace_text
+from droplet.layout import USER, Config, Layout
+from droplet.records import Record, Request
 from droplet.settings import Settings, SettingsError, load
 
-MARK = "complete.json"
-KEPT = 5
 RELEASE_LIMIT = 900.0  # seconds for the release command
 BUILD_LIMIT = 1200.0  # seconds for the build command
 
@@ -38,7 +47,6 @@ class Release:
 
     layout: Layout
     number: int
-    commit: str
     settings: Settings
     app: App
     hosts: Tuple[str, ...]
@@ -54,64 +62,144 @@ class Release:
         return self.folder / "tree" / self.app.directory
 
 
-def run(config: Config, commit: str, note: Say = lambda line: None) -> int:
+def run(
+    config: Config,
+    request: Request,
+    *,
+    say: Say = lambda line: None,
+    check: Callable[[], None] = lambda: None,
+) -> int:
     """
     Release a commit, and give the release's number.
+
+    Args:
+        config: what the droplet was told.
+        request: who asks for what.
+        say: hears for whom we wait.
+        check: called once nobody else releases any more; what it raises passes through.
 
     Raises:
         StageError: it failed; the guilty lines are in it. The live release is what it was.
     """
-    layout = config.layout
-    with _alone(layout):
-        number = max(layout.numbers(), default=0) + 1
-        layout.release(number).mkdir()
-        journal = Journal(layout.release(number) / "log.jsonl", as_text)
-        try:
-            _released(config, number, commit, journal)
-        except (AppError, SettingsError) as error:
-            lines = [*getattr(error, "candidates", ()), getattr(error, "next_step", "")]
-            raise StageError(str(error), [line for line in lines if line]) from error
-        except StageError as error:
-            for line in error.lines:
-                journal.tell("guilty", "output", line)
-            journal.tell("release", "failed", str(error))
-            raise
-        finally:
-            _forget_if_dead(layout, number)
-        note(f"release {number} is live")
-        return number
+    with lock.alone(config.layout, say) as held:
+        check()
+        return attempt(
+            config.layout, held, request, lambda number, journal: _released(config, number, request, journal)
+        )
 
 
-def _released(config: Config, number: int, commit: str, journal: Journal) -> None:
+def attempt(
+    layout: Layout,
+    held: lock.Lock,
+    request: Request,
+    make: Callable[[int, Journal], None],
+    *,
+    base: Optional[int] = None,
+) -> int:
+    """
+    Make one release, under the lock; whatever goes wrong is written down, and what it started is stopped.
+
+    Raises:
+        StageError: it failed.
+    """
+    formation.converge(layout)  # what a killed one left
+    if settling.is_low(layout):
+        settling.clean(layout)
+    number = max(layout.numbers(), default=0) + 1
+    layout.release(number).mkdir()
+    held.tell(number, request.by)
+    Record(request.shown or request.commit, request.by, request.action, time.time(), base=base).save(layout, number)
+    journal = Journal(layout.release(number) / "log.jsonl", as_text)
+    try:
+        make(number, journal)
+    except (AppError, SettingsError, OSError) as error:
+        lines = [*getattr(error, "candidates", ()), getattr(error, "next_step", "")]
+        failure = StageError(str(error), [line for line in lines if line])
+        _failed(layout, number, failure, journal)
+        raise failure from error
+    except StageError as error:
+        _failed(layout, number, error, journal)
+        raise
+    return number
+
+
+def _failed(layout: Layout, number: int, error: StageError, journal: Journal) -> None:
+    """Write down why, and stop what it started; its folder stays for a look, where the disk has room for it."""
+    golive.unit.stop_web([number])
+    try:
+        for line in error.lines:
+            journal.tell("guilty", "output", line)
+        journal.tell("release", "failed", str(error))
+        records.fail(layout, number, str(error))
+    except OSError:  # the disk is full: make room, then say why
+        settling.strip(layout, number)
+        records.fail(layout, number, str(error))
+    if settling.is_low(layout):
+        settling.strip(layout, number)
+
+
+def _released(config: Config, number: int, request: Request, journal: Journal) -> None:
     layout = config.layout
     folder = layout.release(number)
-    with journal.stage("receive", commit[:10]):
-        receive(layout, number, commit)
+    with journal.stage("receive", (request.shown or request.commit)[:60]):
+        receive(layout, number, request.commit)
     settings = load(folder / "tree", config.settings)
     app = detect(folder / "tree", settings)
-    release = Release(layout, number, commit, settings, app, addresses())
+    release = Release(layout, number, settings, app, addresses())
+    _record(release).save(layout, number)
     journal.tell("receive", "output", app.why)
     for warning in app.warnings:
         journal.tell("receive", "output", f"warning: {warning}")
     place = _dependencies(release, journal)
-    started = process.Process((), str(release.root), process.base_environment(layout, number, app, place))
-    if app.kind != STATIC:
-        started = process.web(layout, number, app, place, _free_port())
-        started.save(folder)
+    started = process.plan(layout, number, app, place, golive.free_port(), _jobs(release))
+    started.save(folder)
     env = process.whole_environment(folder, started)
     _build(release, env, journal)
-    if settings.release:
-        with journal.stage("release", settings.release) as say:
-            _shell(settings.release, release, env, say, RELEASE_LIMIT, "the release command")
-    if app.kind != STATIC:
-        _start(release, started, journal)
-    before = layout.live()
-    with journal.stage("switch"):
-        _finish(release)
-        switch(layout, number)
-        if bootstrap.use_site("static" if app.kind == STATIC else "app"):
-            command.run(["systemctl", "reload-or-restart", "nginx"])
-    _after(layout, before, journal)
+    line = settings.release or app.processes.get("release")
+    if line:
+        with journal.stage("release", line) as say:
+            _shell(line, release, env, say, RELEASE_LIMIT, "the release command")
+    finish(layout, number, journal)
+
+
+def finish(layout: Layout, number: int, journal: Journal) -> None:
+    """Take a release that is built live."""
+    record = Record.load(layout, number)
+    synced = golive.Synced(layout, number)
+    golive.start(layout, number, record, journal)
+    synced.wait()
+    records.complete(layout, number)
+    golive.make_live(layout, number, journal, action=record.action, by=record.by)
+
+
+def _record(release: Release) -> Record:
+    settings, app = release.settings, release.app
+    return dataclasses.replace(
+        Record.load(release.layout, release.number),
+        kind=app.kind,
+        why=app.why,
+        health_path=settings.health_path,
+        health_status=settings.health_status,
+        health_timeout=settings.health_timeout,
+        watch=settings.watch,
+        drain=settings.drain,
+    )
+
+
+def _jobs(release: Release) -> Dict[str, Dict[str, Any]]:
+    """
+    Give the scheduled jobs, with calendars that systemd understands.
+
+    Raises:
+        StageError: it does not understand one, or a job has a process's name.
+    """
+    for job in release.settings.schedule:
+        if job.name in release.app.processes:
+            raise StageError(f"schedule: {job.name!r} is also a line of the Procfile; give the job another name")
+        for one in job.when:
+            message = f"schedule: {job.name} is to run at {one!r}, which systemd does not understand"
+            command.run(["systemd-analyze", "calendar", one], message=message)
+    return {job.name: {"run": job.run, "when": job.when} for job in release.settings.schedule}
 
 
 def receive(layout: Layout, number: int, commit: str) -> None:
@@ -125,43 +213,19 @@ def receive(layout: Layout, number: int, commit: str) -> None:
     unpacked = subprocess.run(["tar", "-x", "-C", str(folder / "tree")], stdin=archive.stdout, check=False)
     if archive.wait() != 0 or unpacked.returncode != 0:
         raise StageError(f"the commit {commit[:10]} cannot be unpacked")
-    command.run(["chown", "-R", f"{USER}:{USER}", str(folder / "tree"), str(folder / "run")])
-    secrets = ENVIRONMENT.read_text(encoding="utf-8") if ENVIRONMENT.exists() else "{}"
-    replace_text(folder / process.SECRETS, secrets, 0o640)
-    shutil.chown(str(folder / process.SECRETS), "root", USER)
+    own(folder / "tree", folder / "run")
+    golive.give_values(layout, number, golive.values_text())
 
 
-def switch(layout: Layout, number: int) -> None:
-    """Make a release the live one: one rename."""
-    unfinished = layout.home / "current.part"
-    if unfinished.is_symlink():
-        unfinished.unlink()
-    unfinished.symlink_to(layout.release(number))
-    unfinished.replace(layout.current)
-
-
-def completed(layout: Layout) -> Dict[int, dict]:
-    """Read the marks of the releases that were completed."""
-    found = {}
-    for number in layout.numbers():
-        mark = layout.release(number) / MARK
-        if mark.exists():
-            found[number] = json.loads(mark.read_text(encoding="utf-8"))
-    return found
+def own(*places: Path) -> None:
+    """Give folders and all in them to the app's user."""
+    command.run(["chown", "-R", "-h", f"{USER}:{USER}", *(str(place) for place in places)])
 
 
 def addresses() -> Tuple[str, ...]:
     """Name every address and name under which this droplet is reached."""
     shown = command.output(["hostname", "-I"]).split()
     return (*(one for one in shown if ":" not in one), socket.gethostname(), "localhost", "127.0.0.1")
-
-
-@contextmanager
-def _alone(layout: Layout) -> Iterator[None]:
-    """Let one release after the other; the kernel frees the lock of one that dies."""
-    with (layout.home / "release.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _dependencies(release: Release, journal: Journal) -> Optional[Path]:
@@ -211,7 +275,8 @@ def link_shared(shared: Path, tree: Path, names: Tuple[str, ...]) -> None:
         if not kept.exists() and "." not in Path(name).name:
             kept.mkdir()
         here.symlink_to(kept)
-    command.run(["chown", "-R", "-h", f"{USER}:{USER}", str(shared), str(tree)])
+    if names:
+        own(shared, tree)
 
 
 def _shell(line: str, release: Release, env: Dict[str, str], say: Say, limit: float, what: str) -> None:
@@ -219,64 +284,4 @@ def _shell(line: str, release: Release, env: Dict[str, str], say: Say, limit: fl
     command.run(words, say=say, cwd=release.root, env=env, user=USER, limit=limit, message=f"{what} `{line}` failed")
 
 
-def _start(release: Release, started: process.Process, journal: Journal) -> None:
-    with journal.stage("start", unit.name(release.number)):
-        unit.start(release.number, started.port, release.folder)
-    settings = release.settings
-    try:
-        with journal.stage("probe", f"GET {settings.health_path}") as say:
-            got = probe.until_healthy(
-                release.layout.socket(release.number),
-                settings.health_path,
-                release.hosts[0] if release.hosts else "localhost",
-                status=settings.health_status,
-                limit=settings.health_timeout,
-                dead=lambda: unit.death(release.number),
-            )
-            say(f"it answers {got}")
-    except StageError as error:
-        time.sleep(0.05)  # the last words may still be on their way to the journal
-        hint = " (nothing listens on its PORT)" if started.port and not _listens(started.port) else ""
-        raise StageError(f"the app does not answer: {error}{hint}", unit.last_lines(release.number)) from error
-
-
-def _finish(release: Release) -> None:
-    told = {"commit": release.commit, "at": time.time(), "kind": release.app.kind, "why": release.app.why}
-    replace_text(release.folder / MARK, json.dumps(told), 0o644)
-
-
-def _after(layout: Layout, before: Optional[int], journal: Journal) -> None:
-    """Let the old release finish what it began, stop it, and remove what nobody needs."""
-    if before is not None:
-        with journal.stage("drain", f"release {before}"):
-            unit.drain(layout.socket(before))
-            unit.stop(before)
-    with journal.stage("clean"):
-        live = layout.live()
-        good = sorted(completed(layout))
-        for number in layout.numbers():
-            old = number in good[:-KEPT] or (number not in good and number < (live or 0) - KEPT)
-            if old and number != live:
-                shutil.rmtree(str(layout.release(number)), ignore_errors=True)
-        marks = [layout.release(number) / "environment" for number in layout.numbers()]
-        environment.clean(layout, [mark.read_text(encoding="utf-8") for mark in marks if mark.exists()])
-
-
-def _forget_if_dead(layout: Layout, number: int) -> None:
-    """Stop what a failed release started; its folder stays for a look."""
-    if layout.live() != number:
-        unit.stop(number)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as asking:
-        return asking.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _free_port() -> int:
-    with socket.socket() as probing:
-        probing.bind(("127.0.0.1", 0))
-        return int(probing.getsockname()[1])
-
-
-__all__ = ["Release", "addresses", "completed", "receive", "run", "switch"]
+__all__ = ["Release", "addresses", "attempt", "finish", "own", "receive", "run"]

@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
+from droplet import schedule
+
 try:
     import tomllib
 except ModuleNotFoundError:  # before Python 3.11
@@ -21,6 +23,7 @@ ELSEWHERE = frozenset({"name", "cloud", "image", "size", "region", "ttl", "owner
 SERVERS = ("gunicorn", "uvicorn")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+_BRANCH = re.compile(r"[A-Za-z0-9_][\w./+-]*")
 _HEALTH = ("path", "status", "timeout")
 
 
@@ -39,6 +42,10 @@ class Settings:
     build: Optional[str] = None
     release: Optional[str] = None
     shared: Tuple[str, ...] = ()
+    branches: Tuple[str, ...] = ("main", "master")  # which a push releases
+    watch: float = 5.0  # seconds after the switch in which errors roll back; 0: none
+    drain: float = 30.0  # seconds that requests in flight have to finish
+    schedule: Tuple[schedule.Job, ...] = ()
     health_path: str = "/"
     health_status: Optional[int] = None
     health_timeout: float = 60.0  # seconds
@@ -93,6 +100,16 @@ def read_toml(path: Path) -> Dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path.name} cannot be read: {error}") from error
+
+
+def parse(text: str) -> Dict[str, Any]:
+    """Parse TOML that may be none: whoever needs to know says so later."""
+    if tomllib is None:
+        return {}
+    try:
+        return dict(tomllib.loads(text))
+    except tomllib.TOMLDecodeError:
+        return {}
 
 
 def _merged(own: Mapping[str, Any], override: Mapping[str, Any]) -> Dict[str, Any]:
@@ -170,6 +187,29 @@ def _paths(key: str, value: Any) -> Tuple[str, ...]:
     return paths
 
 
+def _branches(key: str, value: Any) -> Tuple[str, ...]:
+    names = _texts(key, value)
+    for name in names:
+        if not _BRANCH.fullmatch(name) or ".." in name or name.endswith(".lock"):
+            raise SettingsError(f"{key}: {name!r} is no name of a branch")
+    if not names:
+        raise SettingsError(f'{key}: name at least one, such as ["main"]')
+    return names
+
+
+def _seconds(key: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 3600:
+        raise SettingsError(f"{key}: seconds, from 0 to 3600")
+    return float(value)
+
+
+def _schedule(key: str, value: Any) -> Tuple[schedule.Job, ...]:
+    try:
+        return schedule.read(value)
+    except schedule.ScheduleError as error:
+        raise SettingsError(f"{key}: {error}") from error
+
+
 def _texts(key: str, value: Any) -> Tuple[str, ...]:
     if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) and "\0" not in one for one in value):
         raise SettingsError(f"{key}: a list of texts")
@@ -184,4 +224,8 @@ _CHECKS = {
     "build": _line,
     "release": _line,
     "shared": _paths,
+    "branches": _branches,
+    "watch": _seconds,
+    "drain": _seconds,
+    "schedule": _schedule,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
-from typing import List, Optional
+from typing import Callable, Dict, Iterable, List, Optional
 
 from droplet import command
 
@@ -22,26 +22,71 @@ def name(number: int) -> str:
     return f"cloudship-app@{number}.service"
 
 
-def start(number: int, port: Optional[int], folder: Path) -> None:
+def worker(number: int, process: str, index: int) -> str:
+    """Name the unit of one of a release's other processes."""
+    return f"cloudship-worker@{number}-{process}-{index}.service"
+
+
+def proxy(number: int) -> str:
+    """Name the socket that leads to the port of a release that binds one."""
+    return f"cloudship-proxy@{number}.socket"
+
+
+def start_web(number: int, port: Optional[int], folder: Path) -> None:
     """Start a release's web process; one that only binds a port gets a proxy on the release's socket."""
-    command.run(["systemctl", "start", name(number)])
+    units = [name(number)]
     if port is not None:
         (folder / "port.env").write_text(f"PORT={port}\n", encoding="utf-8")
-        command.run(["systemctl", "start", f"cloudship-proxy@{number}.socket"])
+        units.append(proxy(number))
+    command.run(["systemctl", "start", *units])
 
 
-def stop(number: int) -> None:
-    """Stop a release's processes, and forget that they failed."""
-    units = [name(number), f"cloudship-proxy@{number}.socket", f"cloudship-proxy@{number}.service"]
-    command.output(["systemctl", "stop", *units])
-    command.output(["systemctl", "reset-failed", name(number)])
+def stop_web(numbers: Iterable[int], *, wait: bool = False) -> None:
+    """Stop the web processes of releases, and forget that they failed."""
+    units = [one for number in numbers for one in (name(number), proxy(number), f"cloudship-proxy@{number}.service")]
+    stop(units, wait=wait)
+
+
+def stop(units: List[str], *, wait: bool = False) -> None:
+    """Stop units, and forget that they failed; those that take their time are not waited for unless asked."""
+    if units:
+        command.output(["systemctl", "stop", *([] if wait else ["--no-block"]), *units])
+        command.output(["systemctl", "reset-failed", *units])
+
+
+def start(units: List[str]) -> None:
+    """Have units started; nobody waits for them."""
+    if units:
+        command.run(["systemctl", "start", "--no-block", *units])
+
+
+def kill(number: int) -> None:
+    """End a web process that did not end by itself."""
+    command.output(["systemctl", "kill", "--signal=KILL", name(number)])
+
+
+def present() -> Dict[str, str]:
+    """Find the units of all releases that systemd knows of, each with its state."""
+    patterns = ["cloudship-app@*", "cloudship-worker@*", "cloudship-proxy@*"]
+    shown = command.output(["systemctl", "list-units", "--all", "--plain", "--no-legend", "--full", *patterns])
+    rows = (line.split() for line in shown.splitlines())
+    return {row[0]: row[2] for row in rows if len(row) > 3}
+
+
+def release_of(unit: str) -> Optional[int]:
+    """Say to which release a unit belongs."""
+    match = re.match(r"cloudship-(?:app|worker|proxy)@(\d+)[-.]", unit)
+    return int(match.group(1)) if match else None
 
 
 def death(number: int) -> Optional[str]:
-    """Say how a release's process died; None while it lives."""
-    shown = command.output(
-        ["systemctl", "show", "-p", "ActiveState,SubState,NRestarts,ExecMainStatus,Result", name(number)]
-    )
+    """Say how a release's web process died, also when it was restarted since; None while it lives."""
+    return death_of(name(number))
+
+
+def death_of(unit: str) -> Optional[str]:
+    """Say how the process of a unit died; None while it lives."""
+    shown = command.output(["systemctl", "show", "-p", "ActiveState,SubState,NRestarts,ExecMainStatus,Result", unit])
     told = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     if told.get("NRestarts", "0") == "0" and told.get("SubState") == "running":
         return None
@@ -68,19 +113,31 @@ def guilty(lines: List[str]) -> List[str]:
     return found
 
 
-def drain(socket: Path, *, limit: float = 10.0) -> None:
+def drain(socket: Path, *, limit: float, stop: Callable[[], bool]) -> bool:
     """
     Wait until nobody is connected to a socket and nobody waits to be: three looks in a row.
 
     A listener that is closed with connections in its backlog cuts them, which visitors see as an error.
+
+    Args:
+        socket: the release's own.
+        limit: seconds.
+        stop: asked at each look; true ends it.
+
+    Returns:
+        Whether it is quiet; false: the limit came first, or the end was asked for.
     """
-    deadline, quiet = time.monotonic() + limit, 0
-    while quiet < 3 and time.monotonic() < deadline:
-        shown = command.output(["ss", "-xaH", "src", str(socket)])
-        busy = any(
-            line.split()[1] != "LISTEN" or line.split()[2] != "0"
-            for line in shown.splitlines()
-            if len(line.split()) > 2
-        )
-        quiet = 0 if busy else quiet + 1
-        time.sleep(0.02)
+    deadline, quiet, pause = time.monotonic() + limit, 0, 0.02
+    while quiet < 3:
+        if time.monotonic() > deadline or stop():
+            return False
+        quiet = 0 if busy(command.output(["ss", "-xaH", "src", str(socket)])) else quiet + 1
+        pause = 0.02 if quiet else min(pause * 1.5, 0.5)
+        time.sleep(pause)
+    return True
+
+
+def busy(shown: str) -> bool:
+    """Read in the lines of `ss` whether somebody is connected to a socket, or waits to be."""
+    rows = (line.split() for line in shown.splitlines())
+    return any(row[1] != "LISTEN" or row[2] != "0" for row in rows if len(row) > 2)

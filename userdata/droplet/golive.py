@@ -1,0 +1,128 @@
+"""
+From built to live: start beside, probe, switch; the same for a push, a changed environment and a way back.
+
+Until the switch nothing that visitors see has changed. The switch is one rename of the link `current`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from typing import Optional
+
+from droplet import command, launch, nginx, probe, records, unit
+from droplet.app import STATIC
+from droplet.journal import Journal, StageError
+from droplet.layout import ENVIRONMENT, USER, Layout, replace_link, replace_text
+from droplet.process import Processes
+from droplet.records import Record
+
+KEEPS_VALUES = ("env", "rollback", "watch")  # their values count from then on; a push has taken those stored
+_PROGRAM = "/usr/local/sbin/cloudship-droplet"
+
+
+def start(layout: Layout, number: int, record: Record, journal: Journal) -> None:
+    """
+    Start a release beside the live one, and wait until it answers as it should.
+
+    Raises:
+        StageError: it does not; with its own last lines.
+    """
+    folder = layout.release(number)
+    processes = Processes.load(folder)
+    if not processes.web:
+        return
+    with journal.stage("start", unit.name(number)):
+        unit.start_web(number, processes.port, folder)
+    try:
+        with journal.stage("probe", f"GET {record.health_path}") as say:
+            got = probe.until_healthy(
+                layout.socket(number),
+                record.health_path,
+                first_address(),
+                status=record.health_status,
+                limit=record.health_timeout,
+                dead=lambda: unit.death(number),
+            )
+            say(f"it answers {got}")
+    except StageError as error:
+        time.sleep(0.05)  # the last words may still be on their way to the journal
+        hint = " (nothing listens on its PORT)" if processes.port and not _listens(processes.port) else ""
+        raise StageError(f"the app does not answer: {error}{hint}", unit.last_lines(number)) from error
+
+
+def make_live(layout: Layout, number: int, journal: Journal, *, action: str, by: str) -> None:
+    """Switch to a release that answers; what comes after the switch is done by a process of its own."""
+    before = layout.live()
+    _settle_afterwards(number, before, action)
+    with journal.stage("switch"):
+        switch(layout, number, action=action, by=by)
+
+
+def switch(layout: Layout, number: int, *, action: str, by: str) -> None:
+    """Make a release the live one: one rename; all else here only follows it."""
+    before = layout.live()
+    if before is not None and before != number:
+        replace_link(layout.previous, layout.release(before))
+    replace_link(layout.current, layout.release(number))
+    nginx.serve("static" if Record.load(layout, number).kind == STATIC else "app")
+    records.went_live(layout, number, action, by)
+    if action in KEEPS_VALUES:
+        keep_values(layout, number)
+
+
+def keep_values(layout: Layout, number: int) -> None:
+    """Take the values of a release as the app's own: what comes next starts from them."""
+    own = (layout.release(number) / launch.SECRETS).read_text(encoding="utf-8")
+    if values_text() != own:
+        replace_text(ENVIRONMENT, own, 0o640)
+
+
+def values_text() -> str:
+    """Read the app's values as they are stored."""
+    return ENVIRONMENT.read_text(encoding="utf-8") if ENVIRONMENT.exists() else "{}"
+
+
+def give_values(layout: Layout, number: int, text: str) -> None:
+    """Write a release's values where its processes read them, and nobody else."""
+    replace_text(layout.release(number) / launch.SECRETS, text, 0o640)
+    shutil.chown(str(layout.release(number) / launch.SECRETS), "root", USER)
+
+
+def first_address() -> str:
+    """Name the address under which visitors are most likely to come."""
+    shown = [one for one in command.output(["hostname", "-I"]).split() if ":" not in one]
+    return shown[0] if shown else "localhost"
+
+
+def free_port() -> int:
+    """Find a free port on the loopback."""
+    with socket.socket() as probing:
+        probing.bind(("127.0.0.1", 0))
+        return int(probing.getsockname()[1])
+
+
+class Synced:
+    """Brings a release's files to the disk while it starts, so that a power cut after the switch finds them."""
+
+    def __init__(self, layout: Layout, number: int) -> None:
+        self._sync = subprocess.Popen(["sync", "-f", str(layout.release(number))])
+
+    def wait(self) -> None:
+        """Wait until they are there."""
+        self._sync.wait()
+
+
+def _settle_afterwards(number: int, before: Optional[int], action: str) -> None:
+    """Start what waits for our lock and then looks after the switch, or after us where we die before it."""
+    name = f"cloudship-settle-{number}-{os.getpid()}"
+    words = [_PROGRAM, "settle", str(number), str(before or 0), action]
+    command.run(["systemd-run", "--quiet", "--no-block", "--collect", f"--unit={name}", *words])
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,148 @@
+"""
+After a switch, in a process of its own that no push waits for: workers and timers follow, the first seconds are
+watched, the old release drains and stops, and what nobody needs is removed.
+
+It is started before the switch and waits for the lock, so it also cleans up after a release program that was killed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from typing import Callable, Optional
+
+from droplet import environment, formation, golive, lock, records, unit, watching
+from droplet.journal import Journal
+from droplet.layout import Config, Layout
+from droplet.process import Processes
+from droplet.records import Record
+
+KEPT = 5  # good releases, the live one among them
+FAILED_KEPT = 3  # failed ones, for a look
+LOW = 0.1  # of the disk: from there on failed releases keep their log only
+_TRASH = ".trash-"
+_LOOK = 0.25  # seconds between two looks
+_END = 5.0  # seconds that a process has after its drain's limit
+
+Say = Callable[[str], None]
+
+
+def settle(config: Config, number: int, before: Optional[int], action: str) -> None:
+    """Look after a switch from one release to another."""
+    layout = config.layout
+    journal = Journal(layout.release(number) / "log.jsonl")
+    if before is None or before == number or not layout.release(before).is_dir():
+        _follow(layout, number, action)
+        return
+    with lock.settling(layout, before):
+        log = watching.Log()
+        _follow(layout, number, action)
+        watched = Record.load(layout, number).watch if action != "rollback" else 0.0
+        reason = _watch(layout, number, before, log, watched)
+        if reason:
+            _go_back(layout, number, before, reason, journal)
+        else:
+            _retire(layout, before, Record.load(layout, number).drain, journal)
+    with lock.alone(layout):
+        clean(layout)
+
+
+def _follow(layout: Layout, number: int, action: str) -> None:
+    with lock.alone(layout):
+        if layout.live() == number and action in golive.KEEPS_VALUES:
+            golive.keep_values(layout, number)
+        formation.converge(layout)
+        clean(layout)
+
+
+def _watch(layout: Layout, number: int, before: int, log: watching.Log, limit: float) -> Optional[str]:
+    """Look at a release's first seconds, and say why it is to go back; None: it stays, or it is not live any more."""
+    deadline, earlier = time.monotonic() + limit, log.before(before)
+    has_web = bool(Processes.load(layout.release(number)).web)
+    while time.monotonic() < deadline and layout.live() == number:
+        reason = (unit.death(number) if has_web else None) or watching.verdict(earlier, log.since(number))
+        if reason:
+            return reason
+        time.sleep(_LOOK)
+    return None
+
+
+def _go_back(layout: Layout, number: int, before: int, reason: str, journal: Journal) -> None:
+    """Return to the release before, which still runs; the one that went wrong is failed from now on."""
+    with lock.alone(layout) as held:
+        if layout.live() != number or before not in records.good(layout) or not _answers(layout, before):
+            return
+        held.tell(before, "cloudship")
+        for line in unit.last_lines(number):
+            journal.tell("guilty", "output", line)
+        told = f"{reason}, so release {before} is live again"
+        golive.switch(layout, before, action="watch", by="cloudship")
+        records.fail(layout, number, told)
+        journal.tell("watch", "failed", told)
+        formation.converge(layout)
+    with lock.settling(layout, number):
+        _retire(layout, number, Record.load(layout, before).drain, journal)
+
+
+def _answers(layout: Layout, number: int) -> bool:
+    return not Processes.load(layout.release(number)).web or unit.death(number) is None
+
+
+def _retire(layout: Layout, number: int, limit: float, journal: Journal) -> None:
+    """Let a release that is not live any more finish what it began, and stop it, unless it comes back meanwhile."""
+    if layout.live() == number or not Processes.load(layout.release(number)).web:
+        return
+    with journal.stage("drain", f"release {number}"):
+        quiet = unit.drain(layout.socket(number), limit=limit, stop=lambda: layout.live() == number)
+        _stop(layout, number)
+        deadline = time.monotonic() + _END
+        while not quiet and _is_ending(number) and time.monotonic() < deadline:
+            time.sleep(_LOOK)
+        if not quiet:
+            _stop(layout, number, kill=True)
+
+
+def _stop(layout: Layout, number: int, *, kill: bool = False) -> None:
+    """Stop a release under the lock, where nobody can make it live at the same time."""
+    with lock.alone(layout):
+        if layout.live() == number:
+            return
+        if kill and _is_ending(number):
+            unit.kill(number)
+        unit.stop_web([number])
+
+
+def _is_ending(number: int) -> bool:
+    return unit.present().get(unit.name(number)) == "deactivating"
+
+
+def clean(layout: Layout) -> None:
+    """Remove releases and environments that nobody needs: each is renamed first, so that none is half there."""
+    live, good = layout.live(), records.good(layout)
+    others = [number for number in layout.numbers() if number not in good and number != live]
+    for number in (*good[:-KEPT], *others[:-FAILED_KEPT]):
+        if number != live and not lock.is_settling(layout, number):
+            layout.release(number).rename(layout.releases / f"{_TRASH}{number}")
+    for folder in layout.releases.glob(f"{_TRASH}*"):
+        shutil.rmtree(str(folder), ignore_errors=True)
+    if is_low(layout):
+        for number in others[-FAILED_KEPT:]:
+            strip(layout, number)
+    marks = [layout.release(number) / "environment" for number in layout.numbers()]
+    environment.clean(layout, [mark.read_text(encoding="utf-8") for mark in marks if mark.exists()])
+
+
+def is_low(layout: Layout) -> bool:
+    """Whether the disk is nearly full."""
+    usage = shutil.disk_usage(str(layout.home))
+    return usage.free < LOW * usage.total
+
+
+def strip(layout: Layout, number: int) -> None:
+    """Leave of a failed release only what says why."""
+    for name in ("tree", "site", "generated", "public"):
+        place = layout.release(number) / name
+        if place.is_symlink():
+            place.unlink()
+        elif place.is_dir():
+            shutil.rmtree(str(place), ignore_errors=True)
