@@ -115,12 +115,12 @@ def environment(shell: Shell) -> dict[str, Secret]:
 def store_environment(shell: Shell, values: Mapping[str, Secret]) -> None:
     """Replace the app's values, for the next release; by standard input, never in words."""
     told = {key: value.reveal() for key, value in values.items()}
-    _checked(shell, ("env-set",), json.dumps(told).encode())
+    ask(shell, ("env-set",), json.dumps(told).encode())
 
 
 def store_settings(shell: Shell, settings: Mapping[str, Any]) -> None:
     """Replace the app's keys that were given from outside its tree, for the next release."""
-    _checked(shell, ("settings-set",), json.dumps(dict(settings)).encode())
+    ask(shell, ("settings-set",), json.dumps(dict(settings)).encode())
 
 
 def releases(shell: Shell) -> tuple[Release, ...]:
@@ -136,23 +136,23 @@ def releases(shell: Shell) -> tuple[Release, ...]:
 
 def log(shell: Shell, number: int | None) -> tuple[dict[str, Any], ...]:
     """Read the log of a release, the newest one's without a number: stage, state, seconds, text each."""
-    done = _checked(shell, ("release-log", *(() if number is None else (str(number),))))
+    done = ask(shell, ("release-log", *(() if number is None else (str(number),))))
     return tuple(json.loads(line) for line in done.splitlines() if line.startswith("{"))
 
 
 def maintenance(shell: Shell) -> bool:
     """Ask whether the site is closed to visitors."""
-    return _checked(shell, ("maintenance", "status")).strip().split(":")[0] == "on"
+    return ask(shell, ("maintenance", "status")).strip().split(":")[0] == "on"
 
 
 def close_site(shell: Shell, message: str = "") -> None:
     """Show visitors a page of maintenance, with a sentence of one's own if there is one; deploys go on as ever."""
-    _checked(shell, ("maintenance", "on"), message.encode())
+    ask(shell, ("maintenance", "on"), message.encode())
 
 
 def open_site(shell: Shell) -> None:
     """Let visitors reach the app again."""
-    _checked(shell, ("maintenance", "off"))
+    ask(shell, ("maintenance", "off"))
 
 
 def scale(shell: Shell, counts: Mapping[str, int]) -> dict[str, int]:
@@ -163,7 +163,7 @@ def scale(shell: Shell, counts: Mapping[str, int]) -> dict[str, int]:
         ConfigError: there is no such process, or it cannot be scaled.
     """
     words = [f"{process}={count}" for process, count in counts.items()]
-    return {str(key): int(value) for key, value in json.loads(_checked(shell, ("scale", *words))).items()}
+    return {str(key): int(value) for key, value in json.loads(ask(shell, ("scale", *words))).items()}
 
 
 def _released(
@@ -204,12 +204,19 @@ def _announced(said: Sequence[str]) -> int:
 
 def _document(shell: Shell, *words: str) -> Any:
     try:
-        return json.loads(_checked(shell, words))
+        return json.loads(ask(shell, words))
     except ValueError as error:
         raise BadAnswer(f"What the droplet said about its {words[0]} is no JSON") from error
 
 
-def _checked(shell: Shell, words: Sequence[str], stdin: bytes | None = None) -> str:
+def ask(shell: Shell, words: Sequence[str], stdin: bytes | None = None) -> str:
+    """
+    Carry out a verb of the droplet's program, and give what it printed.
+
+    Raises:
+        ConfigError: it was asked for what it does not have.
+        CommandFailed: it failed.
+    """
     done = shell.run((CONTROL, *words), stdin=stdin)
     said = (done.stderr or done.stdout).strip().splitlines()
     if done.exit_status == _WRONG_USE:

@@ -189,16 +189,17 @@ class Ship:
             since: as journalctl reads it: `1h ago`, `2026-01-31 12:00`.
 
         Raises:
-            CommandFailed: there is no such process; with those that there are.
+            ConfigError: there is no such process; with those that there are.
         """
-        return self.execute(_logs_words(lines, process, since), check=True).stdout
+        with self.shell() as shell:
+            return releasing.ask(shell, _logs_words(lines, process, since))
 
     def follow_logs(
         self, line: Callable[[str], None], *, lines: int = 100, process: str = "web", since: str | None = None
     ) -> int:
         """Hand every line that a process says to `line`, until the connection ends; 2 when there is none."""
         with self.shell() as shell:
-            return shell.stream((*_logs_words(lines, process, since), "-f"), line=line)
+            return shell.stream((CONTROL, *_logs_words(lines, process, since), "-f"), line=line)
 
     def follow_boot(self, line: Callable[[str], None]) -> int:
         """Hand every line of the first boot to `line` until it ended; 0 when it went well."""
@@ -396,4 +397,4 @@ class Ship:
 
 
 def _logs_words(lines: int, process: str, since: str | None) -> tuple[str, ...]:
-    return (CONTROL, "logs", process, "-n", str(lines), *(() if since is None else ("--since", since)))
+    return ("logs", process, "-n", str(lines), *(() if since is None else ("--since", since)))

@@ -106,6 +106,8 @@ def scale(
         return
     for process, count in sorted(found.items()):
         print(f"{process}={count}")
+    if not found:
+        print("the Procfile of the live release has no processes beside web", file=sys.stderr)
 
 
 def _check(action: EnvAction, items: tuple[str, ...]) -> None:
