@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import digitalocean
 import requests
+import urllib3
 from digitalocean.baseapi import BaseAPI, DataReadError, JSONReadError, NotFoundError, TokenError
 
 from cloudship import answers
@@ -51,6 +52,7 @@ from cloudship.waiting import REAL, Clock, retrying
 T = TypeVar("T")
 PER_PAGE = 200  # the most that the API gives
 _MOST_PAGES = 500
+_CHUNK, _MOST_BYTES = 65536, 64 << 20  # bytes of an answer
 _TRANSIENT = (RateLimited, ServerFault, Unreachable, BadAnswer)
 _PASSING = ("pending event", "please try again")  # 422s that DigitalOcean says will pass; only its text tells
 _LIBRARY = (
@@ -278,6 +280,16 @@ class _Wire:
             lambda url, type="GET", params=None: self.perform(made, url, type, params)  # noqa: A006
         )
 
+    def _read(self, answer: requests.Response, deadline: float) -> None:
+        """Read a body within the limit: the library's own is for each packet, and drops can come for ever."""
+        body = bytearray()
+        while chunk := answer.raw.read1(_CHUNK, decode_content=True):
+            body += chunk
+            if time.monotonic() > deadline or len(body) > _MOST_BYTES:
+                answer.close()
+                raise requests.ReadTimeout("the answer did not end")
+        answer._content, answer._content_consumed = bytes(body), True  # type: ignore[attr-defined]  # noqa: SLF001
+
     def perform(self, made: Any, url: str, method: str, params: Any) -> requests.Response:
         """Make one request, as the library would, with what it lacks."""
         if not made.token:
@@ -293,9 +305,13 @@ class _Wire:
                 headers={"Authorization": f"Bearer {made.token}", "Content-Type": "application/json"},
                 timeout=(min(10.0, self._timeout), self._timeout),
                 allow_redirects=False,
+                stream=True,
             )
-        except requests.RequestException:
+            self._read(answer, began + self._timeout)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             self._trace(method, shown, None, time.monotonic() - began)
+            if isinstance(error, urllib3.exceptions.HTTPError):  # of the body, which the library would have mapped
+                raise requests.exceptions.ChunkedEncodingError(error) from error
             raise
         self.last = answer
         self._trace(method, shown, answer.status_code, time.monotonic() - began)

@@ -149,7 +149,7 @@ def _document(spec: BootSpec) -> str:
             host_key=spec.host_key,
             authorized_keys=spec.authorized_keys,
             droplet=droplet,
-            program=_program(_files(spec)),
+            program=_program(tuple(_files(spec).items())),
             door=_door(),
         )
     )
@@ -196,11 +196,12 @@ def _templates() -> jinja2.Environment:
     return environment
 
 
-def _program(files: Mapping[str, str]) -> str:
+@cache
+def _program(files: tuple[tuple[str, str], ...]) -> str:
     """Pack the program on the droplet and the files it brings: the same bytes for the same files, whenever."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for name, text in (*_modules(), *((f"files{path}", text) for path, text in files.items())):
+        for name, text in (*_modules(), *((f"files{path}", text) for path, text in files)):
             entry = tarfile.TarInfo(name)
             data = text.encode()
             entry.size, entry.mode = len(data), 0o644

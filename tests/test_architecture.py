@@ -41,6 +41,7 @@ LAYERS = {
 ONE_IMPORTER = {
     "digitalocean": {"client.py"},
     "requests": {"client.py"},
+    "urllib3": {"client.py"},
     "paramiko": {"ssh.py"},
     "tenacity": {"waiting.py"},
     "jinja2": {"render.py"},

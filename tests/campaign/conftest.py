@@ -15,6 +15,8 @@ from campaign.case import Ended
 from campaign.cloudbox import SHIP, CloudBox
 from campaign.points import Point
 
+SOAK = os.environ.get("CLOUDSHIP_SOAK") == "1"  # the long campaigns, at the floors of the programme
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark everything here."""
@@ -104,6 +106,9 @@ def preload() -> None:
     from cloudship import fleet, launch  # noqa: F401
     from cloudship.cli import app, localcloud, upanddown  # noqa: F401
     from cloudship.display import plain  # noqa: F401
+    from cloudship.render import BootSpec, render
+
+    render(BootSpec(name=SHIP, authorized_keys=("ssh-ed25519 AAAA warm",)))  # packs what every launch sends
 
 
 def record(name: str, **figures: int) -> None:
@@ -119,4 +124,4 @@ def told(wrong: dict[str, list[str]]) -> str:
     return "\n".join(f"{name}: {'; '.join(found)}" for name, found in wrong.items())
 
 
-__all__ = ["Field", "points", "record", "told"]
+__all__ = ["SOAK", "Field", "points", "record", "told"]

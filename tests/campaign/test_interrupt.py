@@ -10,10 +10,10 @@ from collections.abc import Callable
 import pytest
 
 from campaign import oracle
-from campaign.conftest import Field, record, told
+from campaign.conftest import SOAK, Field, record, told
 from campaign.points import Point, kill_at
 
-SHARDS, CASES = 8, 200
+SHARDS, CASES = 8, 850 if SOAK else 200
 WAYS = ("once", "twice", "terminated")
 STATUS = {"once": 130, "twice": 130, "terminated": 143}
 SECONDS = 4.0  # of a whole case; the second signal may take two of them
