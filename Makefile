@@ -8,12 +8,13 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 INSTALLED := $(VENV)/.installed
 LOCAL := --cloud local
 
-.PHONY: help up down install check test fast bench clean
+.PHONY: help up down install check test fast soak bench clean
 
 help:
 	@echo "make up      put the demo app online on a droplet of the local cloud"
 	@echo "make down    take it away again"
-	@echo "make test    every test; make fast: the ones without machines; make check: ruff and mypy"
+	@echo "make test    every test; make fast: the quick ones without machines; make check: ruff and mypy"
+	@echo "make soak    the long campaigns of crashes and faults; writes docs/reliability.md"
 	@echo "make bench   measure the speed, next to a hand-made script"
 
 # A fresh Debian or Ubuntu has python3 without venv and pip.
@@ -54,7 +55,11 @@ fast: install
 
 test: check
 	@$(BIN)/cloudship local setup --yes
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q -n 2 -m "not booted and not live"
+	@$(BIN)/pytest -q -m "booted or live"
+
+soak: install
+	@CLOUDSHIP_SOAK=1 CAMPAIGN_REPORT=$(CURDIR)/bench/results/campaigns.jsonl $(BIN)/python docs/make_reliability.py
 
 bench: install
 	@$(BIN)/cloudship local setup --yes

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from cloudship import readiness, releasing, request
-from cloudship.errors import CloudshipError
+from cloudship.errors import CloudshipError, ReleaseFailed, WaitTimeout
 from cloudship.events import Noted, Notify, Phase, nobody
 from cloudship.models import PhaseTime, Secret
 from cloudship.releasing import Place
@@ -18,6 +18,8 @@ from cloudship.request import Request
 from cloudship.ssh import Shell
 from cloudship.story import Story
 from cloudship.waiting import REAL, Clock
+
+_SEEN = 10.0  # seconds until a release that is live on the droplet must be seen from outside
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,24 @@ def _answered(place: Place, number: int, story: Story, clock: Clock, *, closed: 
     if closed:
         story.tell(Noted(text=f"maintenance is on: visitors see it until: cloudship maintenance {place.name} off"))
         return "maintenance is on, not looked at from outside"
-    url = f"http://{place.address}/"
-    readiness.switched(url, number, timeouts=place.timeouts, clock=clock, notify=story.tell)
+    url, limits = f"http://{place.address}/", place.timeouts
+    try:
+        readiness.switched(
+            url,
+            number,
+            timeouts=limits.model_copy(update={"answer": min(limits.answer, _SEEN)}),
+            clock=clock,
+            notify=story.tell,
+        )
+    except WaitTimeout as error:
+        raise _went_back(place, number) or error from error
     return url
+
+
+def _went_back(place: Place, number: int) -> ReleaseFailed | None:
+    """Ask whether the release failed after it was live: the droplet then goes back by itself."""
+    with Shell.connect(place.address, files=place.files, limit=place.timeouts.ssh) as shell:
+        why = next((one.failure for one in releasing.releases(shell) if one.number == number), None)
+    if why is None:
+        return None
+    return ReleaseFailed(f"The release failed: {why}", next_step=f"cloudship releases {place.name} {number}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
-from droplet import django, procfile, python_version, requirements, wsgi
+from droplet import django, procfile, python_version, requirements, syntax, wsgi
 from droplet.requirements import Requirements, RequirementsError
 from droplet.settings import Settings, SettingsError
 
@@ -14,6 +14,7 @@ PROCFILE, DJANGO, FLASK, ASGI, WSGI, STATIC = "procfile", "django", "flask", "as
 GUNICORN, SHELL, NO_SERVER = "gunicorn", "shell", "none"
 UVICORN_WORKER = "uvicorn_worker.UvicornWorker"
 _STATIC_FOLDERS = (".", "public", "dist", "_site", "site", "build", "www", "html")
+_MODULES = ("app.py", "wsgi.py", "main.py", "application.py")
 _LOOKED_FOR = (
     "a Procfile with a web: line, manage.py (Django), app/application/create_app in app.py, wsgi.py, main.py,"
     " application.py or a package (Flask, FastAPI, Starlette, plain WSGI), or index.html"
@@ -86,7 +87,10 @@ def _detected(tree: Path, settings: Settings) -> App:
     if folder:
         shown = "index.html" if folder == "." else f"{folder}/index.html"
         return App(STATIC, f"static site: {shown}, no Python at all", NO_SERVER, directory=folder)
-    raise AppError(f"No app was found here; looked for {_LOOKED_FOR}", (), 'app = "module:callable" in cloudship.toml')
+    faults = tuple(f"{name}: {fault}" for name in _MODULES for fault in [syntax.fault(tree / name)] if fault)
+    raise AppError(
+        f"No app was found here; looked for {_LOOKED_FOR}", faults, 'app = "module:callable" in cloudship.toml'
+    )
 
 
 def _procfile(tree: Path, settings: Settings, processes: Dict[str, str]) -> App:

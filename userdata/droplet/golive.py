@@ -48,10 +48,18 @@ def start(layout: Layout, number: int, record: Record, journal: Journal) -> None
                 dead=lambda: unit.death(number),
             )
             say(f"it answers {got}")
+            _alive(number)
     except StageError as error:
         time.sleep(0.05)  # the last words may still be on their way to the journal
         hint = " (nothing listens on its PORT)" if processes.port and not _listens(processes.port) else ""
         raise StageError(f"the app does not answer: {error}{hint}", unit.last_lines(number)) from error
+
+
+def _alive(number: int) -> None:
+    """Look once more: its children may have answered for a process that is dead."""
+    reason = unit.death(number)
+    if reason:
+        raise StageError(reason)
 
 
 def make_live(layout: Layout, number: int, journal: Journal, *, action: str, by: str) -> None:

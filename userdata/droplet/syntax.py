@@ -15,6 +15,17 @@ def parse(path: Path) -> Optional[ast.Module]:
         return None
 
 
+def fault(path: Path) -> Optional[str]:
+    """Say why a module is no Python of this version; None when it is, or is not there."""
+    try:
+        ast.parse(path.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        return f"syntax error in line {error.lineno}: {error.msg}"
+    except (OSError, ValueError):
+        return None
+    return None
+
+
 def module_file(root: Path, module: str) -> Optional[Path]:
     """Find the file of a module below a root."""
     place = root.joinpath(*module.split("."))

@@ -1,0 +1,295 @@
+"""Releases on a real machine: nobody notices one, a broken one changes nothing, and a kill anywhere leaves one live."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import http.client
+import shutil
+import statistics
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from typing_extensions import Self
+
+from cloudship.errors import GitError, ReleaseFailed
+
+RATE, CLIENTS = 200, 8  # requests a second in all, and who sends them
+APP = """
+import os
+import time
+from flask import Flask
+
+app = Flask(__name__)
+{top}
+
+
+@app.get("/")
+def home():
+    {work}
+    return os.environ["CLOUDSHIP_RELEASE"] + " {mark}"
+"""
+
+
+def write(folder: Path, *, top: str = "", work: str = "pass", mark: str = "", **files: str) -> Path:
+    """Write an app; what is given by name goes into files beside it."""
+    folder.mkdir(exist_ok=True)
+    for path in (one for one in folder.iterdir() if one.name != ".git"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (folder / "app.py").write_text(APP.format(top=top, work=work, mark=mark))
+    (folder / "requirements.txt").write_text("flask\n")
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The app that is live, and good."""
+    return write(tmp_path_factory.mktemp("releases") / "app")
+
+
+@pytest.fixture(scope="module")
+def ship(machines: Path, app: Path) -> Iterator[Any]:
+    """One ship for all these tests: a release leaves it as good as it was."""
+    import cloudship
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLOUDSHIP_LOCAL_DIR", str(machines))
+        patch.setenv("CLOUDSHIP_STATE_DIR", str(app.parent / "state"))
+        with cloudship.up(app, name="released", cloud="local") as ship:
+            yield ship
+
+
+@pytest.fixture(autouse=True)
+def same_state(app: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key of that ship lies in its own state folder."""
+    monkeypatch.setenv("CLOUDSHIP_STATE_DIR", str(app.parent / "state"))
+
+
+class Load:
+    """A constant load from outside; every answer is kept."""
+
+    def __init__(self, ship: Any) -> None:
+        self._address, self._stop = ship.ip_address, threading.Event()
+        self.failed: list[str] = []
+        self.times: list[float] = []
+
+    def __enter__(self) -> Self:
+        self._pool = concurrent.futures.ThreadPoolExecutor(CLIENTS)
+        self._running = [self._pool.submit(self._send) for _ in range(CLIENTS)]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for one in self._running:
+            one.result()
+        self._pool.shutdown()
+
+    def _send(self) -> None:
+        pause, due = CLIENTS / RATE, time.monotonic()
+        while not self._stop.is_set():
+            began = time.monotonic()
+            try:
+                connection = http.client.HTTPConnection(self._address, timeout=10)
+                connection.request("GET", "/")
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status != 200:
+                    self.failed.append(f"status {answer.status}")
+                connection.close()
+            except OSError as error:
+                self.failed.append(repr(error))
+            self.times.append(time.monotonic() - began)
+            due += pause
+            time.sleep(max(0.0, due - time.monotonic()))
+
+    def p99(self, since: int = 0) -> float:
+        """Give the time within which 99 of 100 were answered, in seconds."""
+        return statistics.quantiles(self.times[since:], n=100)[98]
+
+
+def test_twenty_deploys_and_twenty_rollbacks_lose_no_request(ship: Any, app: Path) -> None:
+    """Under a constant load from outside, not one request fails or is refused."""
+    with Load(ship) as load:
+        time.sleep(3)
+        rest, at_rest = load.p99(), len(load.times)
+        for turn in range(20):
+            ship.deploy(write(app, mark=f"turn {turn}"))
+            ship.rollback()
+            ship.rollback(ship.releases()[0].number)
+        time.sleep(1)
+    assert [] == load.failed
+    assert len(load.times) > at_rest + 500
+    assert load.p99(at_rest) < 10 * max(rest, 0.02)  # the bar itself, three times, is measured by `make bench`
+
+
+BROKEN: dict[str, tuple[dict[str, str], str]] = {
+    "does not install": ({"requirements__txt": "no-such-package-anywhere==9.9\n"}, "no-such-package"),
+    "does not import": ({"top": "import nothing_of_that_name"}, "nothing_of_that_name"),
+    "a name that is not there": ({"top": "undefined_thing()"}, "undefined_thing"),
+    "no app in it": ({"top": "del app"}, "app"),
+    "a syntax error": ({"top": "def ("}, "syntax"),
+    "answers 500": ({"work": "raise RuntimeError('the cause')"}, "answered 500"),
+    "exits at import": (
+        {"top": "raise SystemExit('given up')", "cloudship__toml": "[health]\ntimeout = 3\n"},
+        "given up",
+    ),
+    "ends as soon as it is asked": ({"work": "os.kill(os.getppid(), 9)"}, "ended"),
+    "a value that is missing": ({"top": "os.environ['NOT_GIVEN']"}, "NOT_GIVEN"),
+    "a database that is not there": ({"top": "import sqlite3; sqlite3.connect('/nowhere/x.db')"}, "unable to open"),
+    "writes where it may not": ({"top": "open('/etc/x', 'w')"}, "Read-only"),
+    "a release command that fails": ({"cloudship__toml": "release = 'echo broken; exit 3'\n"}, "broken"),
+    "a build command that fails": ({"cloudship__toml": "build = 'exit 4'\n"}, "the build command"),
+    "a key that there is not": ({"cloudship__toml": "sharde = ['x']\n"}, "sharde"),
+    "a schedule that cannot be": (
+        {"cloudship__toml": "[[schedule]]\nrun = 'true'\nwhen = '61 * * * *'\n"},
+        "minute",
+    ),
+    "hangs": ({"work": "time.sleep(60)", "cloudship__toml": "[health]\ntimeout = 2\n"}, "for 2 s"),
+    "never binds": ({"Procfile": "web: sleep 60\n", "cloudship__toml": "[health]\ntimeout = 2\n"}, "does not answer"),
+    "a program that is missing": ({"Procfile": "web: no-such-program\n"}, "no-such-program"),
+    "another status than asked for": ({"cloudship__toml": "[health]\nstatus = 204\ntimeout = 2\n"}, "answered 200"),
+    "a page that fails": (
+        {"top": "@app.get('/up')\ndef up():\n    1 / 0\n", "cloudship__toml": "[health]\npath = '/up'\n"},
+        "answered 500",
+    ),
+    "a Python that there is not": ({"__python-version": "2.7\n"}, "2.7"),
+    "eats its memory": ({"top": "x = bytearray(1 << 40)"}, "MemoryError"),
+    "requirements that contradict": ({"requirements__txt": "flask==3.0.0\nwerkzeug<1\n"}, "werkzeug"),
+    "a broken requirements file": ({"requirements__txt": "flask ===== 3\n"}, "requirements"),
+    "recursion": ({"top": "def f(): return f()\nf()"}, "RecursionError"),
+    "a worker class of nobody": ({"gunicorn__conf__py": "worker_class = 'nobody'\n"}, "nobody"),
+    "a broken gunicorn configuration": ({"gunicorn__conf__py": "1 / 0\n"}, "ZeroDivisionError"),
+    "a circular import": ({"top": "from app import home", "other__py": ""}, "import"),
+    "no permission": ({"top": "open('/etc/shadow')"}, "Permission"),
+    "an encoding error": ({"top": "b'\\xff'.decode()"}, "UnicodeDecodeError"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_app_over_a_live_good_one_changes_nothing(ship: Any, app: Path, tmp_path: Path, name: str) -> None:
+    """The good one answers all the time, the message names the cause, and nothing of the broken one runs on."""
+    given, cause = BROKEN[name]
+    before = requests.get(ship.url, timeout=5).text
+    broken = write(tmp_path / "broken", **given)
+    failed: list[str] = []
+    with Load(ship) as load:
+        try:
+            ship.deploy(broken)
+        except Exception as error:  # noqa: BLE001  refused at our side or on the droplet
+            failed = [str(error), *getattr(error, "evidence", ())]
+    assert [] == load.failed
+    assert cause.lower() in "\n".join(failed).lower(), failed
+    assert before == requests.get(ship.url, timeout=5).text
+
+
+def test_errors_after_the_switch_roll_back_by_themselves(ship: Any, app: Path, tmp_path: Path) -> None:
+    """A release that passes its probe and then fails its visitors is not live for long."""
+    before = ship.status()["release"]
+    work = (
+        "import pathlib; n = pathlib.Path('/tmp/n'); n.write_text(str(int(n.read_text()) + 1) if n.exists() else '1')"
+    )
+    work += "\n    assert int(n.read_text()) < 2"
+    number = ship.deploy(write(tmp_path / "late", work=work)).release
+    _until(lambda: [requests.get(ship.url, timeout=5) for _ in range(3)] and ship.status()["release"] == before)
+    assert "failed" == {one.number: one.state for one in ship.releases()}[number]
+    with pytest.raises(Exception, match="failed"):
+        ship.rollback(number)
+
+
+def test_processes_and_schedules_follow_the_release(ship: Any, app: Path, tmp_path: Path) -> None:
+    """A line of the Procfile is a process, as many as asked for, a job runs at its time; both go with their line."""
+    procfile = "web: gunicorn app:app\nworker: sh -c 'while true; do echo at work; sleep 0.2; done'\n"
+    toml = "[[schedule]]\nname = 'tick'\nrun = 'echo ticked'\nwhen = '*-*-* *:*:*'\n"
+    ship.deploy(write(tmp_path / "several", Procfile=procfile, cloudship__toml=toml))
+    _until(lambda: "at work" in ship.logs(process="worker") and "ticked" in ship.logs(process="tick"))
+    assert {"worker": 2} == ship.scale(worker=2)
+    _until(lambda: ship.status()["processes"]["worker"] == {"count": 2, "state": "running"})
+    ship.deploy(write(app))
+    _until(lambda: set(ship.status()["processes"]) == {"web"})
+    timers = ship.run("systemctl list-units --plain --no-legend 'cloudship-worker@*' 'cloudship-job-*'", root=True)
+    assert "" == timers.stdout.strip()
+
+
+def test_values_make_a_release_and_come_back_with_a_rollback(ship: Any, app: Path) -> None:
+    """Byte for byte, without a build; the earlier release has the earlier values."""
+    ship.deploy(write(app, work="return os.environ.get('WORD', 'none')"))
+    number = ship.releases()[0].number
+    hostile = 'a "b" $c\n\\ %s ü'
+    ship.set_env({"WORD": hostile})
+    assert hostile == requests.get(ship.url, timeout=5).content.decode()
+    assert ship.set_env({"WORD": hostile}) is None
+    ship.rollback(number)
+    assert "none" == requests.get(ship.url, timeout=5).text
+
+
+def test_maintenance_closes_the_site_and_deploys_go_on(ship: Any, app: Path) -> None:
+    """503 with a page and Retry-After for visitors; the release behind it is the new one."""
+    ship.close_site("Back at <noon>")
+    closed = requests.get(ship.url, timeout=5)
+    assert (503, "120") == (closed.status_code, closed.headers["Retry-After"])
+    assert "Back at &lt;noon&gt;" in closed.text
+    number = ship.deploy(write(app)).release
+    assert 503 == requests.get(ship.url, timeout=5).status_code
+    ship.open_site()
+    assert str(number) == requests.get(ship.url, timeout=5).text.split()[0]
+
+
+STAGES = ("receive", "dependencies", "build", "start", "probe", "switch")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_kill_of_the_release_program_at_any_stage_leaves_one_live(ship: Any, app: Path, stage: str) -> None:
+    """The old or the new release answers, and the next deploy works."""
+    before = int(requests.get(ship.url, timeout=5).text.split()[0])
+    killed = threading.Event()
+
+    def kill(event: Any) -> None:
+        if not killed.is_set() and getattr(event, "line", "").startswith(f"-> {stage}"):
+            killed.set()
+            ship.run("pkill -9 -f 'droplet hook'", root=True)
+
+    source = write(app, mark=stage, cloudship__toml="build = 'sleep 0.3'\n")
+    with pytest.raises((ReleaseFailed, GitError)):  # the hook was declined, or the push broke off
+        ship.deploy(source, notify=kill)
+    live = int(requests.get(ship.url, timeout=5).text.split()[0])
+    assert live >= before
+    number = ship.deploy(write(app)).release
+    assert str(number) == requests.get(ship.url, timeout=5).text.split()[0]
+
+
+def test_git_push_releases_and_a_failed_release_rejects_the_push(ship: Any, app: Path, tmp_path: Path) -> None:
+    """The remote that `up` would set up in a checkout; the release log streams, and the URL is said."""
+    from cloudship import checkouts
+
+    checkout = write(tmp_path / "checkout", mark="pushed")
+    git = ("git", "-C", str(checkout), "-c", "user.name=a", "-c", "user.email=a@b")
+    subprocess.run([*git, "init", "-q", "-b", "main"], check=True)
+    subprocess.run([*git, "add", "-A"], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "one"], check=True)
+    assert "git push ship main deploys from here" == checkouts.tie(
+        checkout.resolve(), ship.files, name=ship.name, address=ship.ip_address
+    )
+    done = subprocess.run([*git, "push", "ship", "main"], capture_output=True, text=True, check=True)
+    assert "is live" in done.stderr
+    assert ship.url in done.stderr
+    assert "pushed" in requests.get(ship.url, timeout=5).text
+    write(checkout, top="import nothing_at_all")
+    subprocess.run([*git, "commit", "-q", "-a", "-m", "two"], check=True)
+    done = subprocess.run([*git, "push", "ship", "main"], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "nothing_at_all" in done.stderr
+    assert "pushed" in requests.get(ship.url, timeout=5).text
+
+
+def _until(good: Callable[[], Any], limit: float = 20) -> None:
+    deadline = time.monotonic() + limit
+    while not good():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
