@@ -1,0 +1,99 @@
+"""Run the campaigns and write their figures, with the text around them, into `docs/reliability.md`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from datetime import datetime, timezone
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "reliability.md"
+MENDED = (
+    "a tag of a launch's deadline, taken off and not yet away when the client was killed: it is taken away in one call",
+    "a launch tag and keys on this machine, left by a killed `down`: launches are found by their files too",
+    "a launch that died here and was taken for one under way until its deadline: whoever holds the lock knows better",
+    "tags whose droplet never came to be: they are journalled with the intent",
+    "tags that the listing of tags did not show yet: what a droplet carried is taken away unlisted",
+    "a droplet that came back after its tags were gone: it is known by its id",
+    "an answer that came drop by drop and held a command up for minutes: the limit is of the whole answer",
+    "a revoked token in the middle of a launch ended with the status that says that nothing was created",
+)
+TEXT = """# How it is proved that nothing leaks
+
+Every case below runs one command in a process of its own against a local cloud without machines, breaks one thing at
+one point of it, and is then judged by a process that has seen nothing: `cloudship down` must end well, the account must
+be what it was, seven foreign objects that look like ours must be untouched, no private key may be left on this
+machine, and neither the token nor a value of the app may be in any output, request, journal, user-data or file.
+
+The points are not written by hand: a launch and a teardown that go well are watched, and every call of the API, every
+command on the droplet, every write of the journal and every file of a launch is a point, before and after. A new call
+is covered by itself. The clock is stepped and moves the local cloud's with it, so that waits cost nothing. What stands
+for the droplet at the seams of SSH, git and HTTP is in `tests/campaign/machine.py`; real machines are in
+`tests/booted/`.
+
+| campaign | what it does |
+| --- | --- |
+| T1 | SIGKILL at every point of `up` and `down`; then `down`, and then `up` again, which must make exactly one ship |
+| T2 | SIGINT once, SIGINT twice, SIGTERM: exit status and time are right, nothing is left after one |
+| T4 | every call of a launch meets an error status: once, three times, for ever, before and after its effect |
+| T5 | every call meets a broken answer: reset, silence, half a body, HTML, drops, redirects |
+| T6 | the answer to a create is lost in six ways while listings lag up to a minute: exactly one droplet |
+| T7 | objects that do not behave: never active, no address, deletes that do not stick, droplets that come back |
+
+`make test` runs them in the size of the table; `make soak` runs more and writes this page.
+
+## Figures
+
+Written by a run on {date}, {size}; {seconds:.0f} s on {cores} cores.
+
+| campaign | cases | points |
+| --- | ---: | ---: |
+{rows}
+
+## Found and mended on the way
+
+{mended}
+"""
+
+
+def main() -> int:
+    """Run, and write the page when all passed."""
+    with TemporaryDirectory() as folder:
+        report = Path(folder) / "report.jsonl"
+        began = datetime.now(timezone.utc)
+        words = [sys.executable, "-m", "pytest", "-q", "-n", "2", "tests/campaign"]
+        done = subprocess.run(words, cwd=ROOT, env={**os.environ, "CAMPAIGN_REPORT": str(report)}, check=False)
+        if done.returncode != 0:
+            return done.returncode
+        seconds = (datetime.now(timezone.utc) - began).total_seconds()
+        PAGE.write_text(page(report.read_text(encoding="utf-8"), seconds), encoding="utf-8")
+    return 0
+
+
+def page(report: str, seconds: float) -> str:
+    """Write the page from the lines that the campaigns left."""
+    cases: defaultdict[str, int] = defaultdict(int)
+    points: defaultdict[str, int] = defaultdict(int)
+    for line in report.splitlines():
+        told = json.loads(line)
+        cases[told["campaign"]] += told["cases"]
+        points[told["campaign"]] += told["points"]
+    rows = [f"| {name} | {cases[name]} | {points[name]} |" for name in sorted(cases)]
+    rows.append(f"| all | {sum(cases.values())} | |")
+    return TEXT.format(
+        date=datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+        size="in full" if os.environ.get("CLOUDSHIP_SOAK") == "1" else "in the size of `make test`",
+        seconds=seconds,
+        cores=len(os.sched_getaffinity(0)),
+        rows="\n".join(rows),
+        mended="\n".join(f"- {one}." for one in MENDED),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
