@@ -80,7 +80,7 @@ class Watch:
         setattr(place, name, classmethod(watched) if isinstance(plain, classmethod) else watched)
 
 
-def hurry_the_wire(seconds: float = 0.5) -> None:
+def hurry_the_wire(seconds: float = 0.3) -> None:
     """Give one request little time: sockets do not know the stepped clock."""
     plain = client._Wire.__init__
 

@@ -50,6 +50,21 @@ def test_other_pushes_are_refused_with_a_hint(lines: list[str], message: str) ->
         push()
 
 
+def test_tags_may_come_along_with_a_branch() -> None:
+    """`git push --follow-tags` releases the branch."""
+    lines = [f"{ZERO} {COMMIT} refs/tags/v1\n", f"{ZERO} {COMMIT} refs/heads/main\n"]
+    assert (ZERO, COMMIT, "refs/heads/main") == hook.one_update(lines)
+
+
+def test_links_of_a_release_lead_inside_it_also_in_a_copy(tmp_path: Path) -> None:
+    """A release that is a copy with other values serves its own files."""
+    for number in ("1", "2"):
+        (tmp_path / "releases" / number / "tree" / "static").mkdir(parents=True)
+    static.publish(tmp_path / "releases/1/public", {"/static/": tmp_path / "releases/1/tree/static"})
+    shutil.copytree(tmp_path / "releases/1/public", tmp_path / "releases/2/public", symlinks=True)
+    assert tmp_path / "releases/2/tree/static" == (tmp_path / "releases/2/public/static").resolve()
+
+
 def test_push_options_say_who_and_what() -> None:
     """Anything that is no `name=value`, or no plain text, is passed over."""
     given = {"GIT_PUSH_OPTION_COUNT": "3", "GIT_PUSH_OPTION_0": "by=me", "GIT_PUSH_OPTION_1": "ci.skip"}

@@ -71,6 +71,8 @@ def one_update(lines: Iterable[str]) -> Tuple[str, str, str]:
         RefusedError: there are more, or none.
     """
     updates = [tuple(line.split()) for line in lines if line.strip()]
+    if len(updates) > 1:  # tags that come along are kept, and mean nothing here
+        updates = [one for one in updates if not one[-1].startswith("refs/tags/")]
     if len(updates) != 1 or len(updates[0]) != 3:
         raise RefusedError(f"push one branch: git push ship {BRANCHES[0]}")
     old, new, ref = updates[0]
@@ -111,7 +113,9 @@ def _branches(config: Config, commit: str) -> Sequence[str]:
     """Say which branches are released: configured from outside, else by the commit itself."""
     if config.settings.get("branches"):
         return tuple(config.settings["branches"])
-    told = parse(_git(config.layout, "show", f"{commit}:{FILE}")).get("branches")
+    own = parse(_git(config.layout, "show", f"{commit}:{FILE}"))
+    project = parse(_git(config.layout, "show", f"{commit}:pyproject.toml")).get("tool") or {}
+    told = (own or project.get("cloudship") or {}).get("branches")
     named: List[str] = [one for one in told if isinstance(one, str)] if isinstance(told, list) else []
     return tuple(named) or BRANCHES
 

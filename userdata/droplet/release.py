@@ -255,7 +255,7 @@ def _build(release: Release, env: Dict[str, str], journal: Journal) -> None:
             collected = djangoapp.collect(release.root, env, say)
             folders.update([collected] if collected else [])
     if release.app.kind == STATIC:
-        (release.folder / "public").symlink_to(release.root)
+        static.link(release.folder / "public", release.root)
     else:
         static.publish(release.folder / "public", folders)
 

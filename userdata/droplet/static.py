@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Dict
 
@@ -22,4 +23,11 @@ def publish(public: Path, folders: Dict[str, Path]) -> None:
         place = public.joinpath(*parts)
         place.parent.mkdir(parents=True, exist_ok=True)
         if not place.exists():
-            place.symlink_to(folder)
+            link(place, folder)
+
+
+def link(place: Path, folder: Path) -> None:
+    """Lead to a folder of the same release by a relative link, so that a copy of the release leads to its own."""
+    release = next((one for one in place.parents if one.parent.name == "releases"), None)
+    inside = release is not None and release in folder.parents
+    place.symlink_to(os.path.relpath(str(folder), str(place.parent)) if inside else str(folder))
