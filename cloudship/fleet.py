@@ -118,6 +118,8 @@ def reap(
             return _taken_down(client, name, launch, timeouts, clock, notify)
 
         found += reaper.reap(client, rule, take_down, dry_run=dry_run, told=told)
+        if not dry_run:
+            reaper.sweep_tags(client, rule.now)
     return tuple(found)
 
 

@@ -107,6 +107,21 @@ def reap(
     return tuple(done)
 
 
+def sweep_tags(client: Client, now: float) -> tuple[str, ...]:
+    """
+    Remove the tags of ends and deadlines that have passed and that nothing carries: a killed client leaves them.
+
+    They are nobody's: what they stood for is gone, and a new launch makes later ones.
+    """
+    swept = []
+    for tag in client.tags():
+        moment = tags.moment_of(tag)
+        if moment is not None and moment < now and not client.droplets(tag=tag):
+            client.delete_tag(tag)
+            swept.append(tag)
+    return tuple(swept)
+
+
 def _dealt_with(
     client: Client,
     candidate: Candidate,

@@ -75,6 +75,15 @@ def expiries(tags: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(tag for tag in tags if tag.startswith(f"{SHARED}:expires:")))
 
 
+def moment_of(tag: str) -> int | None:
+    """Say the moment that a tag of an end or a deadline names, unix time; None for any other tag."""
+    for part in ("expires", "pending"):
+        text = tag.removeprefix(f"{SHARED}:{part}:")
+        if text != tag and _UNIX.fullmatch(text):
+            return int(text)
+    return None
+
+
 def read(tags: Iterable[str]) -> ShipTags | None:
     """Read the tags of a droplet; None unless it carries exactly what a launch of ours writes."""
     whole = frozenset(tags)

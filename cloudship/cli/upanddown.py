@@ -21,7 +21,10 @@ def up(
     image: Annotated[str | None, typer.Option(help="Image slug.", show_default=False)] = None,
     size: Annotated[str | None, typer.Option(help="Size slug.", show_default=False)] = None,
     region: Annotated[str | None, typer.Option(help="Region slug.", show_default=False)] = None,
-    ttl: Annotated[str | None, typer.Option(help="How long it may live, as in 2h.", show_default=False)] = None,
+    ttl: Annotated[
+        str | None,
+        typer.Option(help="How long it may live, as in 2h: until the first reap after that.", show_default=False),
+    ] = None,
     app: Annotated[str | None, typer.Option(help="MODULE:CALLABLE.", show_default=False)] = None,
     env: Annotated[list[str] | None, typer.Option(help="NAME=value for the app; repeatable.")] = None,
     env_file: Annotated[Path | None, typer.Option(help="A file of NAME=value lines.", show_default=False)] = None,
@@ -133,7 +136,7 @@ def _summarise(ship: Any) -> None:
         f"  seconds:   {whole:.1f} = {times}",
     ]
     if ship.expires_at:
-        told.append(f"  expires:   {ship.expires_at}")
+        told.append(f"  expires:   {ship.expires_at}, and goes at the first `cloudship reap` after that")
     print("\n".join(told), file=sys.stderr)
 
 

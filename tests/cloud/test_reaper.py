@@ -115,6 +115,20 @@ def test_older_than_narrows_and_never_widens(client: Client) -> None:
     assert not found["alive"].taken
 
 
+def test_tags_of_times_that_have_passed_go_when_nothing_carries_them(client: Client) -> None:
+    """Those that are carried, that lie ahead, or that are none of ours stay; a dry run takes none."""
+    number = _launch(client, "foreign", "f" * 10, "you", NOW - 60, None)
+    kept = {tags.expires_tag(NOW + 60), "cloudship:expires:soon", "expires:5"}
+    for tag in (*kept, tags.expires_tag(NOW - 7), tags.pending_tag(NOW - 8)):
+        client.attach_tag(tag, number)
+        client.detach_tag(tag, number)
+    before = set(client.tags())
+    _reap(dry_run=True)
+    assert before == set(client.tags())
+    _reap()
+    assert before - {tags.expires_tag(NOW - 7), tags.pending_tag(NOW - 8)} == set(client.tags())
+
+
 def test_an_owner_is_needed(client: Client) -> None:
     """An empty owner would be everybody, and an empty filter would list everything."""
     from cloudship.reaper import Rule, reap
