@@ -28,7 +28,13 @@ class Ended:
     seconds: float
 
 
-def run(words: list[str], knobs: LocalCloud, environ: dict[str, str], act: Callable[[Point], None]) -> Ended:
+def run(
+    words: list[str],
+    knobs: LocalCloud,
+    environ: dict[str, str],
+    act: Callable[[Point], None],
+    mutate: Callable[[], None] = lambda: None,
+) -> Ended:
     """
     Run `cloudship WORDS` in a fork, with a stand-in for the droplet and a stepped clock.
 
@@ -37,8 +43,9 @@ def run(words: list[str], knobs: LocalCloud, environ: dict[str, str], act: Calla
         knobs: the local cloud.
         environ: variables of its own.
         act: is told of each moment at a boundary.
+        mutate: breaks something in the fork first, to see whether a campaign notices.
     """
-    return fork(lambda: _command(words, knobs, act), environ)
+    return fork(lambda: _command(words, knobs, act, mutate), environ)
 
 
 def fork(work: Callable[[], int], environ: dict[str, str]) -> Ended:
@@ -76,10 +83,11 @@ def _child(work: Callable[[], int], environ: dict[str, str], writing: int) -> No
         os._exit(status)
 
 
-def _command(words: list[str], knobs: LocalCloud, act: Callable[[Point], None]) -> int:
+def _command(words: list[str], knobs: LocalCloud, act: Callable[[Point], None], mutate: Callable[[], None]) -> int:
     from cloudship import cli
 
     stand_in()
+    mutate()
     step_the_clock(knobs)
     hurry_the_wire()
     Watch(act).install(FakeShell)

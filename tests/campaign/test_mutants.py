@@ -1,0 +1,112 @@
+"""The campaigns bite: a rule broken on purpose is noticed, and the same case unbroken is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from campaign import case, cloudbox, oracle
+from campaign.cloudbox import SHIP, CloudBox
+from campaign.conftest import preload
+from cloudship import creation, inventory, teardown
+from cloudship.errors import NotFound, RateLimited, ServerFault
+from cloudship.plan import Plan
+
+
+@pytest.fixture
+def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudBox]:
+    """A cloud of its own: a mutant may destroy what the others are compared with."""
+    preload()
+    monkeypatch.setenv("CLOUDSHIP_LOCAL_DIR", str(tmp_path / "local"))
+    with cloudbox.running(tmp_path / "local") as found:
+        yield found
+
+
+def _run(box: CloudBox, place: Path, verb: str, app: Path, mutate: Callable[[], None]) -> case.Ended:
+    source = [str(app), "--name", SHIP, "--env", f"SECRET={oracle.CANARY}"] if verb == "up" else [SHIP]
+    environ = case.environment(place) | {"CLOUDSHIP_LOCAL_DIR": str(box.directory)}
+    return case.run([verb, *source, "--cloud", "local"], box.knobs, environ, lambda _point: None, mutate)
+
+
+def _ask_again_blindly() -> None:
+    creation._REFUSED_FOR_NOW = (RateLimited, ServerFault)  # type: ignore[assignment]
+
+
+def _take_404_for_gone() -> None:
+    plain = teardown._Teardown.droplet
+
+    def hasty(self: Any, droplet: Any) -> None:
+        try:
+            self._client.droplet(droplet.id)
+        except NotFound:
+            return
+        plain(self, droplet)
+
+    teardown._Teardown.droplet = hasty  # type: ignore[method-assign]
+
+
+def _check_no_tags() -> None:
+    inventory._is_of = lambda _droplet, _name, _launch: True
+
+
+def _put_a_value_into_user_data() -> None:
+    plain = Plan.request
+
+    def leaking(self: Plan, key_id: int) -> Any:
+        asked = plain(self, key_id)
+        return asked.model_copy(update={"user_data": f"{asked.user_data}# {oracle.CANARY}\n"})
+
+    Plan.request = leaking  # type: ignore[method-assign]
+
+
+def _nothing() -> None:
+    """Break nothing: what is judged then must be well."""
+
+
+def _lost_answer(box: CloudBox, place: Path, app: Path, mutate: Callable[[], None]) -> list[str]:
+    box.knobs.fault("status", operation="droplets_create", status=500, effect="after")
+    _run(box, place, "up", app, mutate)
+    made = box.account().droplets - box.baseline.droplets
+    return [] if len(made) == 1 else [f"{len(made)} droplets"]
+
+
+def _hidden_droplet(box: CloudBox, place: Path, app: Path, mutate: Callable[[], None]) -> list[str]:
+    box.knobs.fault("missing_after_create", seconds=100_000)
+    ended = _run(box, place, "up", app, mutate)
+    left = box.account().droplets - box.baseline.droplets
+    return [f"not named: {left}"] if left and "left behind: droplet" not in ended.output else []
+
+
+def _foreign(box: CloudBox, place: Path, app: Path, mutate: Callable[[], None]) -> list[str]:
+    _run(box, place, "up", app, _nothing)
+    _run(box, place, "down", app, mutate)
+    return oracle.difference(box)
+
+
+def _canary(box: CloudBox, place: Path, app: Path, mutate: Callable[[], None]) -> list[str]:
+    return oracle.judge(box, place, _run(box, place, "up", app, mutate))
+
+
+CASES = {
+    "a blind repetition of a create": (_ask_again_blindly, _lost_answer),
+    "404 taken for gone": (_take_404_for_gone, _hidden_droplet),
+    "no check of our own": (_check_no_tags, _foreign),
+    "a secret in user-data": (_put_a_value_into_user_data, _canary),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_broken_rule_is_noticed(box: CloudBox, flask_app: Path, tmp_path: Path, name: str) -> None:
+    """The mutant is judged to be wrong."""
+    mutate, judged = CASES[name]
+    assert [] != judged(box, tmp_path / "mutant", flask_app, mutate)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_unbroken_rule_is_not(box: CloudBox, flask_app: Path, tmp_path: Path, name: str) -> None:
+    """The same case without the mutant is judged to be well: it is the mutant that was noticed."""
+    _, judged = CASES[name]
+    assert [] == judged(box, tmp_path / "plain", flask_app, _nothing)
