@@ -156,6 +156,7 @@ def draw(
         apt=tuple(apt),
         settings=dict(settings),
         index_url=index_url,
+        expires=expires,
         extra=extra,
     )
     return Plan(

@@ -29,7 +29,7 @@ from cloudship.models import Secret, ShipName, Value
 LIMIT = 64 * 1024  # bytes, DigitalOcean's limit of user_data
 FIRST_LINE = "#cloud-config"
 _NGINX_SAFE = re.compile(r"[A-Za-z0-9_./*-]+")
-_UNITS = ("cloudship-bootstrap.service", "cloudship-live.service")
+_UNITS = ("cloudship-bootstrap.service", "cloudship-live.service", "cloudship-expiry.service")
 _UNIT_TEMPLATES = (
     *("cloudship-app@.service", "cloudship-worker@.service", "cloudship-job@.service"),
     *("cloudship-proxy@.socket", "cloudship-proxy@.service"),
@@ -61,6 +61,7 @@ class BootSpec(Value):
     settings: Mapping[str, Any] = {}
     domains: tuple[str, ...] = ()
     index_url: str | None = None
+    expires: int | None = None  # unix time
     extra: str | None = None  # the user's own cloud-config
 
 
@@ -141,6 +142,7 @@ def _document(spec: BootSpec) -> str:
         "index_url": spec.index_url,
         "git": spec.git.model_dump() if spec.git else None,
         "domains": spec.domains,
+        "expires": spec.expires,
     }
     return (
         _templates()

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Callable, Dict, List
 
-from droplet import bootstrap, environment, inside, journal, layout, releasing
+from droplet import bootstrap, environment, expiry, inside, journal, layout, releasing
 
 BOOT_LIMIT = 1800.0  # seconds that a follower of the first boot stays
 
@@ -25,6 +25,7 @@ def main(words: List[str]) -> int:
         "env-set": _env_set,
         "settings-set": _settings_set,
         "prepare": _prepare,
+        "expire": expiry.expire,
         **inside.VERBS,
         **releasing.VERBS,
     }

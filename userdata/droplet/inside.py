@@ -86,7 +86,7 @@ def start_live(words: List[str]) -> int:
     del words
     where = layout.read_config().layout
     number = where.live()
-    if number is None:
+    if number is None or where.ended.exists():
         return 0
     planned = process.Processes.load(where.release(number))
     if planned.web:

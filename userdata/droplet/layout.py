@@ -77,6 +77,11 @@ class Layout:
         """The page that nginx answers with while it is there."""
         return self.home / "maintenance.html"
 
+    @property
+    def ended(self) -> Path:
+        """The page that nginx answers with once the ship's time is over."""
+        return self.home / "ended.html"
+
     def release(self, number: int) -> Path:
         """The folder of a release."""
         return self.releases / str(number)
@@ -110,6 +115,7 @@ class Config:
     index_url: Optional[str]
     git_url: Optional[str]
     git_ref: Optional[str]
+    expires: Optional[int] = None  # unix time, as known at the creation
 
     @property
     def layout(self) -> Layout:
@@ -128,6 +134,7 @@ def read_config(path: Path = CONFIG) -> Config:
         index_url=told.get("index_url"),
         git_url=git.get("url"),
         git_ref=git.get("ref"),
+        expires=told.get("expires"),
     )
 
 

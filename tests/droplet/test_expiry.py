@@ -1,0 +1,65 @@
+"""The end of a ship, as the droplet sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from droplet import expiry
+from droplet.layout import Config, Layout
+
+NOW = 1_800_000_000
+
+
+@pytest.fixture
+def armed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Whatever would be done to the droplet, written down instead."""
+    done: list[Any] = []
+    layout = Layout("web", tmp_path)
+    layout.home.mkdir()
+    config = Config("web", {}, (), None, None, None, expires=NOW)
+    monkeypatch.setattr(expiry, "read_config", lambda: config)
+    monkeypatch.setattr(Config, "layout", layout)
+    monkeypatch.setattr(expiry, "arm", lambda moment: done.append(("arm", moment)))
+    monkeypatch.setattr(expiry.unit, "present", lambda: {"cloudship-app@1.service": "active"})
+    monkeypatch.setattr(expiry.unit, "stop", lambda units: done.append(("stop", units)))
+    monkeypatch.setattr(expiry.formation, "keep_timers", lambda jobs: done.append(("timers", jobs)))
+    monkeypatch.setattr(expiry.inside, "start_live", lambda _words: done.append(("start",)))
+    return done
+
+
+def _at(monkeypatch: pytest.MonkeyPatch, now: float, tags: list[str] | None) -> int:
+    monkeypatch.setattr(expiry.time, "time", lambda: now)
+    monkeypatch.setattr(expiry, "told_tags", lambda: tags)
+    return expiry.expire([])
+
+
+def test_at_its_end_the_app_stops_and_the_site_says_so(
+    armed: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Once; afterwards it only looks whether somebody has given it more time."""
+    assert 0 == _at(monkeypatch, NOW + 1, [f"cloudship:expires:{NOW}"])
+    assert "has ended" in (tmp_path / "web" / "ended.html").read_text()
+    assert [("timers", {}), ("stop", ["cloudship-app@1.service"]), ("arm", NOW + 1 + expiry.AGAIN)] == armed
+    armed.clear()
+    _at(monkeypatch, NOW + 100, [])
+    assert [("arm", NOW + 100 + expiry.AGAIN)] == armed
+
+
+def test_a_ship_that_was_extended_goes_on_until_its_later_end(
+    armed: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of several ends the latest counts, also where the app had stopped already."""
+    _at(monkeypatch, NOW + 1, [f"cloudship:expires:{NOW}"])
+    armed.clear()
+    _at(monkeypatch, NOW + 70, [f"cloudship:expires:{NOW}", f"cloudship:expires:{NOW + 600}", "other"])
+    assert [("start",), ("arm", NOW + 600)] == armed
+    assert not (tmp_path / "web" / "ended.html").exists()
+
+
+def test_a_silent_metadata_service_ends_nothing(armed: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked again; the ceiling is the reaper's."""
+    _at(monkeypatch, NOW + 1, None)
+    assert [("arm", NOW + 1 + expiry.AGAIN)] == armed

@@ -1,0 +1,96 @@
+"""
+The end of a ship that has one: the app stops, and the site says that it has ended.
+
+A timer that is armed at the first boot asks the metadata first: whoever extended the ship wrote a later end into its
+tags. The droplet itself stays, and costs, until somebody reaps it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Iterable, List, Optional
+
+from droplet import command, formation, inside, unit
+from droplet.layout import Layout, read_config, replace_text
+
+TIMER = Path("/etc/systemd/system/cloudship-expiry.timer")
+METADATA = "http://169.254.169.254/metadata/v1.json"
+AGAIN = 60  # seconds until the metadata is asked again: it did not answer, or somebody may still extend the ship
+_PREFIX = "cloudship:expires:"
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>This site has ended</title>
+<style>body{font:1.1rem/1.6 system-ui,sans-serif;max-width:32rem;margin:18vh auto;padding:0 1rem;color:#234}</style>
+<h1>This site has ended</h1>
+<p>It was put online for a while, and its time is over.</p>
+</html>
+"""
+
+
+def arm(moment: float) -> None:
+    """Have the end looked at, at a moment, unix time; also when the droplet was off then."""
+    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(moment))
+    text = (
+        "[Unit]\nDescription=The end of this ship\n\n"
+        f"[Timer]\nOnCalendar={when}\nAccuracySec=1s\nPersistent=yes\n\n[Install]\nWantedBy=timers.target\n"
+    )
+    replace_text(TIMER, text, 0o644)
+    command.run(["systemctl", "daemon-reload"])
+    command.run(["systemctl", "enable", "--quiet", TIMER.name])
+    command.run(["systemctl", "restart", TIMER.name])
+
+
+def expire(words: List[str]) -> int:
+    """Look whether the end has come; the timer starts this."""
+    del words
+    config = read_config()
+    if config.expires is None:
+        return 0
+    tags, now = told_tags(), time.time()
+    if tags is None:
+        arm(now + AGAIN)
+        return 0
+    moment = latest(tags, config.expires)
+    if moment > now:
+        revive(config.layout)
+        arm(moment)
+    else:
+        end(config.layout)
+        arm(now + AGAIN)
+    return 0
+
+
+def told_tags() -> Optional[List[str]]:
+    """Read the droplet's tags from the metadata; None when it does not answer."""
+    try:
+        with urllib.request.urlopen(METADATA, timeout=5) as answer:
+            return [str(tag) for tag in json.loads(answer.read().decode("utf-8")).get("tags") or ()]
+    except (OSError, ValueError, urllib.error.URLError):
+        return None
+
+
+def latest(tags: Iterable[str], known: int) -> int:
+    """Say when the ship ends: the latest that its tags name, else what was known at its creation."""
+    texts = [tag[len(_PREFIX) :] for tag in tags if tag.startswith(_PREFIX)]
+    return max((int(text) for text in texts if text.isdigit()), default=known)
+
+
+def end(layout: Layout) -> None:
+    """Stop the app, and say on the site that it has ended."""
+    if not layout.ended.exists():
+        replace_text(layout.ended, _PAGE, 0o644)
+        formation.keep_timers({})
+        unit.stop(list(unit.present()))
+
+
+def revive(layout: Layout) -> None:
+    """Start what had ended: somebody gave the ship more time."""
+    if layout.ended.exists():
+        layout.ended.unlink()
+        inside.start_live([])
