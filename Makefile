@@ -55,7 +55,7 @@ fast: install
 
 test: check
 	@$(BIN)/cloudship local setup --yes
-	@$(BIN)/pytest -q -n 2 -m "not booted and not live"
+	@$(BIN)/pytest -q -n 2 --dist worksteal -m "not booted and not live"
 	@$(BIN)/pytest -q -m "booted or live"
 
 soak: install

@@ -24,6 +24,9 @@ class Store:
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute(
+            "PRAGMA synchronous=NORMAL"
+        )  # safe when the process is killed; a commit costs no fsync
         self._connection.execute("PRAGMA foreign_keys=ON")
         for statement in schema:
             self._connection.execute(statement)
