@@ -8,7 +8,7 @@ import pytest
 
 from campaign import oracle
 from campaign.cloudbox import SHIP
-from campaign.conftest import SOAK, Field, record, told
+from campaign.conftest import Field, record, told
 from campaign.points import Point, kill_at
 from cloudship import tags
 
@@ -49,7 +49,7 @@ def test_a_kill_anywhere_leaves_nothing_after_down(ground: Field, shard: int) ->
 def test_a_launch_after_a_kill_anywhere_makes_exactly_one_ship(ground: Field, shard: int) -> None:
     """SIGKILL, then `up` again: it replaces what the dead launch left, or says that the ship is already there."""
     wrong = {}
-    cases = ground.trace("up")[shard :: SHARDS if SOAK else 2 * SHARDS]
+    cases = ground.trace("up")[shard::SHARDS]
     for point in cases:
         place = ground.place()
         ground.up(place, kill_at(point, signal.SIGKILL))
