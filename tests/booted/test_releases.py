@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import http.client
 import shutil
 import statistics
@@ -253,11 +254,12 @@ def test_a_kill_of_the_release_program_at_any_stage_leaves_one_live(ship: Any, a
     def kill(event: Any) -> None:
         if not killed.is_set() and getattr(event, "line", "").startswith(f"-> {stage}"):
             killed.set()
-            ship.run("pkill -9 -f 'droplet hook'", root=True)
+            ship.run("pkill -9 -f 'droplet [h]ook'", root=True)
 
     source = write(app, mark=stage, cloudship__toml="build = 'sleep 0.3'\n")
-    with pytest.raises((ReleaseFailed, GitError)):  # the hook was declined, or the push broke off
+    with contextlib.suppress(ReleaseFailed, GitError):  # the kill may come after the switch, which takes no time
         ship.deploy(source, notify=kill)
+    assert killed.is_set()
     live = int(requests.get(ship.url, timeout=5).text.split()[0])
     assert live >= before
     number = ship.deploy(write(app)).release
