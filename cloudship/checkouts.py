@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from cloudship import git
 from cloudship.git import checkout
 from cloudship.keys import LaunchFiles, ssh_config
 
@@ -45,4 +46,4 @@ def forget(files: LaunchFiles, *, name: str) -> None:
 
 
 def _url(files: LaunchFiles, name: str) -> str:
-    return f"ssh://root@{files.host}/srv/{name}/repo.git"
+    return git.repository_url(files.host, name)

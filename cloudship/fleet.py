@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 
-from cloudship import clouds, config, reaper, tags, teardown
+from cloudship import clouds, reaper, tags, teardown
 from cloudship.client import Client
 from cloudship.errors import AmbiguousShip, ConfigError, LocalCloudUnavailable, ShipNotFound
 from cloudship.events import Notify, nobody
 from cloudship.models import Cloud, Destroyed, Reaped, Receipt, Timeouts, ship_name
-from cloudship.ship import Ship, files_root, journal
+from cloudship.ship import Ship
 from cloudship.waiting import REAL, Clock
 
 
@@ -65,17 +65,7 @@ def down(
     searched = tuple(client.cloud for client in clients)
 
     def all_of_them() -> list[Receipt]:
-        return [
-            teardown.down(
-                client,
-                name,
-                journal=journal(),
-                files_root=files_root(client.cloud),
-                timeouts=timeouts,
-                notify=notify,
-            )
-            for client in clients
-        ]
+        return [teardown.take_down(client, name, timeouts=timeouts, notify=notify) for client in clients]
 
     return _joined(name, teardown.finishing(all_of_them, notify), searched)
 
@@ -115,7 +105,8 @@ def reap(
         rule = reaper.Rule(owner=whose, now=clock.wall(), older_than=older_than)
 
         def take_down(name: str, launch: str, client: Client = client) -> tuple[Destroyed, ...]:
-            return _taken_down(client, name, launch, timeouts, clock, notify)
+            receipt = teardown.take_down(client, name, launch=launch, timeouts=timeouts, clock=clock, notify=notify)
+            return receipt.destroyed
 
         found += reaper.reap(client, rule, take_down, dry_run=dry_run, told=told)
         if not dry_run:
@@ -147,23 +138,9 @@ def extend(
 
 def configured_owner() -> str:
     """Say whose ships are ours: `CLOUDSHIP_OWNER`, else login and host."""
+    from cloudship import config  # heavy, and only a reaper needs it
+
     return config.load(None).config.owner or tags.default_owner()
-
-
-def _taken_down(
-    client: Client, name: str, launch: str, timeouts: Timeouts | None, clock: Clock, notify: Notify
-) -> tuple[Destroyed, ...]:
-    receipt = teardown.down(
-        client,
-        name,
-        journal=journal(),
-        files_root=files_root(client.cloud),
-        timeouts=timeouts,
-        clock=clock,
-        notify=notify,
-        launch=launch,
-    )
-    return receipt.destroyed
 
 
 def _check_name(name: str) -> None:

@@ -6,7 +6,6 @@ The account is the state; the journal and the files of launches on this machine 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,7 +20,6 @@ from cloudship.models import Cloud, Droplet, Key, Kind, Timeouts
 from cloudship.waiting import Clock, Pace, Pending, Ready, until
 
 _LISTING = Pace(first=0.3, factor=2.0, longest=8.0)
-_LAUNCH = re.compile(r"[0-9a-f]{10}")
 
 
 @dataclass(frozen=True)
@@ -44,10 +42,9 @@ class Found:
     @property
     def launches(self) -> frozenset[str]:
         """The launches that made these things."""
-        read = [tags.read(one.tags) for one in self.droplets]
-        named = [one.name.rpartition("-")[2] for one, found in zip(self.droplets, read, strict=True) if found is None]
+        droplets = (tags.read(one.tags) or tags.read_droplet_name(one.name) for one in self.droplets)
         keys = (tags.read_key_name(one.name) for one in self.keys)
-        return frozenset([*(one.launch for one in (*read, *keys) if one is not None), *named])
+        return frozenset(one.launch for one in (*droplets, *keys) if one is not None)
 
     def has(self, asked: Asked) -> bool:
         """Whether something that was asked for is among these."""
@@ -109,16 +106,15 @@ def is_asked_by(asked: Asked, name: str, launch: str | None) -> bool:
 
 def _come_back(client: Client, name: str, launch: str | None, known: Known) -> tuple[Droplet, ...]:
     """Find droplets that this machine made for a ship and that are there although their tags were taken away."""
-    wanted = (launch,) if launch is not None else None
-    labels = {number: label for number, label in known.made.items() if _label_of(label, name, wanted)}
+    labels = {number: label for number, label in known.made.items() if _is_named(label, name, launch)}
     if not labels:
         return ()
     return tuple(one for one in client.droplets() if labels.get(one.id) == one.name and tags.read(one.tags) is None)
 
 
-def _label_of(label: str, name: str, launches: tuple[str, ...] | None) -> bool:
-    ship, _, launch = label.rpartition("-")
-    return ship == name and (launches is None or launch in launches)
+def _is_named(label: str, name: str, launch: str | None) -> bool:
+    found = tags.read_droplet_name(label)
+    return found is not None and found.name == name and launch in (None, found.launch)
 
 
 def _unlisted(client: Client, asked: Sequence[Asked]) -> list[Droplet]:
@@ -208,5 +204,5 @@ def launched_here(files_root: Path, name: str, launch: str | None) -> frozenset[
     folder = files_root / name
     if not folder.is_dir() or not locking.is_free(folder):
         return frozenset()
-    found = {path.name for path in folder.iterdir() if path.is_dir() and _LAUNCH.fullmatch(path.name)}
+    found = {path.name for path in folder.iterdir() if path.is_dir() and tags.is_launch(path.name)}
     return frozenset(found if launch is None else found & {launch})

@@ -22,6 +22,7 @@ from cloudship import (
     inventory,
     locking,
     readiness,
+    releasing,
     request,
     tags,
     teardown,
@@ -43,7 +44,8 @@ from cloudship.errors import (
 )
 from cloudship.events import Chosen, Event, Noted, Notify, Output, Phase, nobody
 from cloudship.models import CONTROL, Cloud, Droplet, DropletStatus, Kind, Left, OnFailure, Timeouts
-from cloudship.ship import Ship, files_root, journal, launch_files
+from cloudship.records import files_root, journal, launch_files
+from cloudship.ship import Ship
 from cloudship.ssh import Shell
 from cloudship.story import Story
 from cloudship.waiting import REAL, Clock
@@ -193,11 +195,11 @@ def _delivered(drawn: Draft, shell: Shell, address: str, limits: Timeouts, clock
     push = Background(
         lambda: git.push(
             drawn.request.tree,
-            url=f"ssh://root@{address}/srv/{plan.name}/repo.git",
+            url=git.repository_url(address, plan.name),
             ssh=files.options(),
             line=line,
             limit=limits.push + limits.release,
-            options=(f"by={plan.owner}", "action=up", f"commit={drawn.request.tree.description}"),
+            options=releasing.options(plan.owner, "up", drawn.request.tree),
         )
     )
     with story.phase(Phase.PUSH) as outcome:
@@ -346,16 +348,7 @@ def _rolled_back(error: BaseException, act: Callable[[], None], story: Story) ->
 
 
 def _taken_down(drawn: Draft, launch: str, limits: Timeouts, clock: Clock, tell: Notify) -> None:
-    teardown.down(
-        drawn.client,
-        drawn.plan.name,
-        journal=journal(),
-        files_root=files_root(drawn.plan.cloud),
-        timeouts=limits,
-        clock=clock,
-        notify=tell,
-        launch=launch,
-    )
+    teardown.take_down(drawn.client, drawn.plan.name, launch=launch, timeouts=limits, clock=clock, notify=tell)
 
 
 def _kept(drawn: Draft, clock: Clock) -> tuple[Left, ...]:

@@ -191,21 +191,10 @@ def switched(url: str, release: int, *, timeouts: Timeouts, clock: Clock = REAL,
         WaitTimeout: another release answers, or nobody.
     """
 
-    def attempt(limit: float) -> Ready[Answer] | Pending:
-        answer = look(url, limit=limit)
-        shown = "nginx itself" if answer.release is None else f"release {answer.release}"
-        return Ready(answer) if answer.release == release else Pending(f"{answer.status} by {shown}")
+    def judge(answer: Answer) -> Ready[Answer] | Pending:
+        return Ready(answer) if answer.release == release else Pending(f"{answer.status} by {_author(answer)}")
 
-    return until(
-        f"release {release} to answer at {url}",
-        attempt,
-        limit=timeouts.answer,
-        attempt_limit=timeouts.attempt,
-        on=(Unreachable,),
-        pace=_PROBE,
-        clock=clock,
-        notify=notify,
-    )
+    return _looking(url, f"release {release} to answer at {url}", judge, timeouts, clock=clock, notify=notify)
 
 
 def answering(
@@ -237,28 +226,15 @@ def answering(
     """
     asked = url.rstrip("/") + path
 
-    def attempt(limit: float) -> Ready[Answer] | Pending:
-        answer = look(asked, limit=limit)
+    def judge(answer: Answer) -> Ready[Answer] | Pending:
         shown = f"{answer.status} {answer.reason}"
         if answer.release is None or (release is not None and answer.release != release):
-            return Pending(
-                f"{shown} by nginx itself" if answer.release is None else f"{shown} by release {answer.release}"
-            )
+            return Pending(f"{shown} by {_author(answer)}")
         good = answer.status == status if status is not None else answer.status < _SERVER_ERROR
         return Ready(answer) if good else Pending(shown)
 
     try:
-        answer = until(
-            f"{asked} to answer",
-            attempt,
-            limit=timeouts.answer,
-            attempt_limit=timeouts.attempt,
-            on=(Unreachable,),
-            alive=alive,
-            pace=_PROBE,
-            clock=clock,
-            notify=notify,
-        )
+        answer = _looking(asked, f"{asked} to answer", judge, timeouts, alive=alive, clock=clock, notify=notify)
     except WaitTimeout as error:
         error.next_step = error.next_step or "cloudship logs NAME"
         raise
@@ -268,3 +244,31 @@ def answering(
             Noted(text=f"{asked} answers {answer.status}; name a better page in cloudship.toml: {line}", warning=True)
         )
     return answer
+
+
+def _looking(
+    url: str,
+    name: str,
+    judge: Callable[[Answer], Ready[Answer] | Pending],
+    timeouts: Timeouts,
+    *,
+    alive: Callable[[], str | None] = lambda: None,
+    clock: Clock,
+    notify: Notify,
+) -> Answer:
+    """Look at a page until its answer is judged to be the one that is waited for."""
+    return until(
+        name,
+        lambda limit: judge(look(url, limit=limit)),
+        limit=timeouts.answer,
+        attempt_limit=timeouts.attempt,
+        on=(Unreachable,),
+        alive=alive,
+        pace=_PROBE,
+        clock=clock,
+        notify=notify,
+    )
+
+
+def _author(answer: Answer) -> str:
+    return "nginx itself" if answer.release is None else f"release {answer.release}"

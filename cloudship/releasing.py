@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cloudship import answers, git, verdict
 from cloudship.errors import BadAnswer, CommandFailed, ConfigError, ReleaseFailed
@@ -17,7 +17,9 @@ from cloudship.events import Noted, Notify, Output, nobody
 from cloudship.keys import LaunchFiles
 from cloudship.models import CONTROL, Release, Secret, Timeouts
 from cloudship.source import SourceTree
-from cloudship.ssh import Shell
+
+if TYPE_CHECKING:
+    from cloudship.ssh import Shell
 
 _WRONG_USE = 2  # how the program ends when it was asked for what it does not have
 
@@ -34,7 +36,7 @@ class Place:
     @property
     def url(self) -> str:
         """Where pushes go."""
-        return f"ssh://root@{self.address}/srv/{self.name}/repo.git"
+        return git.repository_url(self.address, self.name)
 
 
 def deploy(place: Place, tree: SourceTree, *, by: str, action: str = "deploy", notify: Notify = nobody) -> int:

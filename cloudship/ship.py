@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Self
 
-from cloudship import card, releasing, tags, teardown
+from cloudship import card, records, releasing, tags, teardown
 from cloudship.errors import BadAnswer, CommandFailed, ShellUnreachable, ShipNotFound
 from cloudship.events import Notify, nobody
-from cloudship.journal import Journal
-from cloudship.keys import LaunchFiles, state_folder
 from cloudship.models import CONTROL, Cloud, Droplet, PhaseTime, Receipt, Release, Result, Secret, Timeouts, rfc3339
 from cloudship.releasing import Place
 
@@ -24,21 +22,6 @@ if TYPE_CHECKING:
     from cloudship.client import Client
     from cloudship.deploy import Deployed
     from cloudship.ssh import Shell
-
-
-def launch_files(cloud: Cloud, name: str, launch: str) -> LaunchFiles:
-    """Say where the means to log in to a launch lie on this machine."""
-    return LaunchFiles(files_root(cloud) / name / launch, launch)
-
-
-def files_root(cloud: Cloud) -> Path:
-    """Say where the files of all launches on a cloud lie on this machine."""
-    return state_folder() / "ships" / cloud.value
-
-
-def journal() -> Journal:
-    """Open the journal of this machine's user."""
-    return Journal(state_folder() / "journal.jsonl")
 
 
 class Ship:
@@ -67,7 +50,7 @@ class Ship:
         self._timeouts = timeouts or Timeouts()
         self.droplet = droplet
         self.timeline = tuple(timeline)
-        self.files = launch_files(client.cloud, found.name, found.launch)
+        self.files = records.launch_files(client.cloud, found.name, found.launch)
 
     @property
     def name(self) -> str:
@@ -359,15 +342,7 @@ class Ship:
         Raises:
             LeftBehind: something could not be proved gone; it says what, and what it costs.
         """
-        return teardown.down(
-            self._client,
-            self.name,
-            journal=journal(),
-            files_root=files_root(self.cloud),
-            timeouts=self._timeouts,
-            notify=notify,
-            launch=self.launch,
-        )
+        return teardown.take_down(self._client, self.name, launch=self.launch, timeouts=self._timeouts, notify=notify)
 
     def __enter__(self) -> Self:
         return self

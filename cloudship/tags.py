@@ -37,6 +37,14 @@ class KeyName:
     created: int  # unix time
 
 
+@dataclass(frozen=True)
+class DropletName:
+    """What the name of one droplet of ours says."""
+
+    name: str
+    launch: str
+
+
 def new_launch() -> str:
     """Mint the id of a launch."""
     return secrets.token_hex(5)
@@ -92,7 +100,7 @@ def read(tags: Iterable[str]) -> ShipTags | None:
     single = len(names) == len(launches) == len(owners) == 1 and len(pending) <= 1
     if SHARED not in whole or not single:
         return None
-    well_formed = SHIP_NAME.fullmatch(names[0]) and _LAUNCH.fullmatch(launches[0]) and _OWNER.fullmatch(owners[0])
+    well_formed = SHIP_NAME.fullmatch(names[0]) and is_launch(launches[0]) and _OWNER.fullmatch(owners[0])
     if not well_formed or not all(_UNIX.fullmatch(text) for text in (*expires, *pending)):
         return None
     return ShipTags(names[0], launches[0], owners[0], _number(expires), _number(pending))
@@ -108,7 +116,7 @@ def read_key_name(text: str) -> KeyName | None:
     parts = text.split(":")
     if len(parts) != 4 or parts[0] != SHARED or not _UNIX.fullmatch(parts[3]):  # noqa: PLR2004  the parts of `key_name`
         return None
-    if not SHIP_NAME.fullmatch(parts[1]) or not _LAUNCH.fullmatch(parts[2]):
+    if not SHIP_NAME.fullmatch(parts[1]) or not is_launch(parts[2]):
         return None
     return KeyName(parts[1], parts[2], int(parts[3]))
 
@@ -116,6 +124,17 @@ def read_key_name(text: str) -> KeyName | None:
 def droplet_name(name: str, launch: str) -> str:
     """Name the droplet of a launch: a host name, and unique, so that a lost answer can be looked for."""
     return f"{name}-{launch}"
+
+
+def read_droplet_name(text: str) -> DropletName | None:
+    """Read the name of a droplet; None unless a launch of ours wrote it."""
+    name, _, launch = text.rpartition("-")
+    return DropletName(name, launch) if SHIP_NAME.fullmatch(name) and is_launch(launch) else None
+
+
+def is_launch(text: str) -> bool:
+    """Whether a text can be the id of a launch."""
+    return _LAUNCH.fullmatch(text) is not None
 
 
 def _values(tags: frozenset[str], part: str) -> list[str]:

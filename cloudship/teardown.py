@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from cloudship import checkouts, tags
+from cloudship import checkouts, records, tags
 from cloudship.client import Client
 from cloudship.errors import (
     BadAnswer,
@@ -90,6 +90,28 @@ def down(
         journal.ended(ended, client.cloud.value)
         checkouts.forget(LaunchFiles(files_root / name / ended, ended), name=name)
     return _receipt(client.cloud, name, found, work, clock)
+
+
+def take_down(
+    client: Client,
+    name: str,
+    *,
+    launch: str | None = None,
+    timeouts: Timeouts | None = None,
+    clock: Clock = REAL,
+    notify: Notify = nobody,
+) -> Receipt:
+    """Destroy as `down` does, with what this machine keeps of launches."""
+    return down(
+        client,
+        name,
+        journal=records.journal(),
+        files_root=records.files_root(client.cloud),
+        timeouts=timeouts,
+        clock=clock,
+        notify=notify,
+        launch=launch,
+    )
 
 
 def finishing(act: Callable[[], T], notify: Notify = nobody) -> T:

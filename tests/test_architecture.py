@@ -17,7 +17,7 @@ LAYERS = {
     **dict.fromkeys(
         ("waiting", "tags", "journal", "keys", "source", "index", "render", "config", "clouds", "card", "background"), 1
     ),
-    **dict.fromkeys(("plan", "appinfo", "story", "drawing", "answers", "verdict", "locking"), 2),
+    **dict.fromkeys(("plan", "appinfo", "story", "drawing", "answers", "verdict", "locking", "records"), 2),
     **dict.fromkeys(("client", "ssh", "git", "probe"), 3),
     **dict.fromkeys(
         (

@@ -9,15 +9,13 @@ from typing import Annotated
 
 import typer
 
+from cloudship.cli.finding import the_ship
 from cloudship.cli.options import CloudOption, NameArgument
 
 
 def ssh(name: NameArgument, cloud: CloudOption = None) -> None:
     """Log in as root, with the ship's own key and its pinned host key."""
-    from cloudship import fleet
-
-    ship = fleet.get(name, cloud=cloud)
-    print(f"cloud: {ship.cloud.value}", file=sys.stderr)
+    ship = the_ship(name, cloud)
     words = ship.openssh()
     os.execvp(words[0], list(words))
 
@@ -51,10 +49,7 @@ def logs(
     cloud: CloudOption = None,
 ) -> int:
     """Show what the app said, or with --boot the first boot, live from the first second that sshd answers."""
-    from cloudship import fleet
-
-    ship = fleet.get(name, cloud=cloud)
-    print(f"cloud: {ship.cloud.value}", file=sys.stderr)
+    ship = the_ship(name, cloud)
     if boot:
         return ship.follow_boot(_boot_line)
     if follow:

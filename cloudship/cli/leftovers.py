@@ -33,23 +33,23 @@ class Leftovers:
             words: of the command line.
             began: unix time; launches from before it are not ours.
         """
-        from cloudship import ship, tags
+        from cloudship import records, tags
         from cloudship.models import Cloud, Kind
 
         lines, commands = [f"may be left: {kind} {number}" for kind, number in self._begun], []
         for cloud in Cloud:
-            for one in ship.journal().asked(cloud.value):
+            for one in records.journal().asked(cloud.value):
                 if one.at < began:
                     continue
                 price = f", ${self._price:.5f} an hour" if one.kind is Kind.DROPLET and self._price else ""
                 told = f"may be left: {one.kind.value} {one.id or one.label}{price}"
                 lines += [] if told in lines else [told]
-                key = tags.read_key_name(one.label)
-                name = key.name if key is not None else one.label.rpartition("-")[0]
-                commands.append(f"cloudship down {name} --cloud {cloud.value}")
+                named = tags.read_key_name(one.label) or tags.read_droplet_name(one.label)
+                if named is not None:
+                    commands.append(f"cloudship down {named.name} --cloud {cloud.value}")
         if not commands and self._begun:
-            named = [word for word in words[1:] if not word.startswith("-")]
-            commands.append(f"cloudship down {named[0]}" if named else "cloudship down")
+            ships = [word for word in words[1:] if not word.startswith("-")]
+            commands.append(f"cloudship down {ships[0]}" if ships else "cloudship down")
         print("stopped waiting", file=sys.stderr)
         for line in [*lines[:_MOST], *(f"next: {command}" for command in dict.fromkeys(commands))]:
             print(line, file=sys.stderr, flush=True)

@@ -9,7 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from cloudship.cli.finding import the_ship
 from cloudship.cli.options import CloudOption, ConfigOption, JsonOption, NameArgument, State
+from cloudship.cli.showing import phases, seconds, table
 
 _COLUMNS = ("RELEASE", "STATE", "MADE BY", "WHO", "WHEN", "WHAT", "SECONDS")
 
@@ -24,26 +26,21 @@ def deploy(
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Make a source the live release; the one before stays live until the new one answers. Prints the URL."""
-    from cloudship import fleet
     from cloudship.cli.upanddown import values
     from cloudship.display import on_stream
 
     given: dict[str, Any] = {"env": told} if (told := values(env, env_file)) else {}
-    ship = fleet.get(name, cloud=cloud)
-    print(f"cloud: {ship.cloud.value}", file=sys.stderr)
+    ship = the_ship(name, cloud)
     with on_stream(verbose=State.verbose) as notify:
         done = ship.deploy(source, config_file=config, notify=notify, **given)
-    phases = [{"name": time.name, "seconds": time.seconds} for time in done.timeline]
     if as_json:
         told = {"name": ship.name, "url": ship.url, "release": done.release, "commit": done.description}
-        print(json.dumps({**told, "phases": phases}, indent=2))
+        print(json.dumps({**told, "phases": phases(done.timeline)}, indent=2))
         return
     print(ship.url)
-    whole = sum(time.seconds for time in done.timeline)
-    shown = "  ".join(f"{time.name} {time.seconds:.1f}" for time in done.timeline)
     print(f"{ship.name}: release {done.release} ({done.description}) is live", file=sys.stderr)
     print(f"  go back: cloudship rollback {ship.name}", file=sys.stderr)
-    print(f"  seconds: {whole:.1f} = {shown}", file=sys.stderr)
+    print(f"  seconds: {seconds(done.timeline)}", file=sys.stderr)
 
 
 def rollback(
@@ -55,11 +52,9 @@ def rollback(
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Make an earlier release live again, its environment included."""
-    from cloudship import fleet
     from cloudship.display import on_stream
 
-    ship = fleet.get(name, cloud=cloud)
-    print(f"cloud: {ship.cloud.value}", file=sys.stderr)
+    ship = the_ship(name, cloud)
     with on_stream(verbose=State.verbose) as notify:
         number = ship.rollback(release, notify=notify)
     if as_json:
@@ -77,10 +72,7 @@ def releases(
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """List the releases that are kept, newest first, or show the log of one."""
-    from cloudship import fleet
-
-    ship = fleet.get(name, cloud=cloud)
-    print(f"cloud: {ship.cloud.value}", file=sys.stderr)
+    ship = the_ship(name, cloud)
     if log or release is not None:
         _show_log(ship.release_log(release), as_json=as_json)
         return
@@ -88,10 +80,7 @@ def releases(
     if as_json:
         print(json.dumps(found, indent=2))
         return
-    rows = [_COLUMNS, *(_row(one) for one in found)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(table(_COLUMNS, [_row(one) for one in found]))
     for one in found:
         if one["failure"]:
             print(f"release {one['number']} failed: {one['failure']}", file=sys.stderr)
@@ -115,7 +104,5 @@ def _show_log(events: Any, *, as_json: bool) -> None:
         if as_json:
             print(json.dumps(event))
             continue
-        seconds = f"{event['seconds']:.2f} s" if event.get("seconds") else ""
-        print(
-            f"{event.get('stage', ''):<13} {event.get('state', ''):<8} {seconds:>8}  {event.get('text', '')}".rstrip()
-        )
+        taken = f"{event['seconds']:.2f} s" if event.get("seconds") else ""
+        print(f"{event.get('stage', ''):<13} {event.get('state', ''):<8} {taken:>8}  {event.get('text', '')}".rstrip())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cloudship.cli.finding import the_ship
 from cloudship.cli.options import CloudOption, JsonOption, NameArgument, State
 
 if TYPE_CHECKING:
@@ -46,13 +47,10 @@ def env(
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Show or change the app's values; a change makes a release without a build."""
-    from cloudship import fleet
-
     given = tuple(items or ())
     _check(action, given)
     told = _given(action, given)
-    ship = fleet.get(name, cloud=cloud)
-    print(f"cloud: {ship.cloud.value}", file=sys.stderr)
+    ship = the_ship(name, cloud)
     if action is EnvAction.LIST:
         _show_values(ship.env(), reveal=reveal, as_json=as_json)
         return
@@ -71,10 +69,7 @@ def maintenance(
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Show visitors a page of maintenance in place of the app, or say whether they see it."""
-    from cloudship import fleet
-
-    ship = fleet.get(name, cloud=cloud)
-    print(f"cloud: {ship.cloud.value}", file=sys.stderr)
+    ship = the_ship(name, cloud)
     if switch is Switch.ON:
         ship.close_site(message)
     elif switch is Switch.OFF:
@@ -95,11 +90,8 @@ def scale(
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Say how many of each process of the Procfile run."""
-    from cloudship import fleet
-
     wanted = _counts(counts or [])
-    ship = fleet.get(name, cloud=cloud)
-    print(f"cloud: {ship.cloud.value}", file=sys.stderr)
+    ship = the_ship(name, cloud)
     found = ship.scale(**wanted)
     if as_json:
         print(json.dumps(found, indent=2))

@@ -7,7 +7,9 @@ import sys
 from datetime import datetime, timezone
 from typing import Any
 
+from cloudship.cli.finding import the_ship
 from cloudship.cli.options import CloudOption, JsonOption, NameArgument
+from cloudship.cli.showing import table
 
 _COLUMNS = ("NAME", "STATE", "URL", "CLOUD", "AGE", "EXPIRES", "$/H", "OWNER")
 
@@ -22,21 +24,17 @@ def list_ships(cloud: CloudOption = None, as_json: JsonOption = False) -> None: 
     if as_json:
         print(json.dumps(found, indent=2))
         return
-    rows = [_COLUMNS, *(_row(one) for one in found)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-    for row in rows if found else ():
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    if not found:
+    if found:
+        print(table(_COLUMNS, [_row(one) for one in found]))
+    else:
         print("no ships", file=sys.stderr)
 
 
 def show(name: NameArgument, cloud: CloudOption = None, as_json: JsonOption = False) -> None:  # noqa: FBT002
     """Show one ship: where it is, which app and release runs in it, how it is."""
-    from cloudship import fleet
     from cloudship.errors import CloudshipError
 
-    ship = fleet.get(name, cloud=cloud)
-    print(f"cloud: {ship.cloud.value}", file=sys.stderr)
+    ship = the_ship(name, cloud)
     told = described(ship)
     try:
         told["droplet"] = ship.status()

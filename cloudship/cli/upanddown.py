@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from cloudship.cli.options import CloudOption, ConfigOption, JsonOption, State, YesOption
+from cloudship.cli.showing import phases, seconds
 from cloudship.enums import OnFailure
 
 SourceArgument = Annotated[str, typer.Argument(help="A folder, or a git URL with optional @ref.")]
@@ -111,7 +112,7 @@ def launched(ship: Any) -> dict[str, Any]:
         "release": ship.release,
         "price_hourly": ship.price_hourly,
         "expires_at": ship.expires_at,
-        "phases": [{"name": time.name, "seconds": time.seconds} for time in ship.timeline],
+        "phases": phases(ship.timeline),
     }
 
 
@@ -126,14 +127,12 @@ def receipt_line(receipt: Any) -> str:
 
 
 def _summarise(ship: Any) -> None:
-    times = "  ".join(f"{time.name} {time.seconds:.1f}" for time in ship.timeline)
-    whole = sum(time.seconds for time in ship.timeline)
     price = f"${ship.price_hourly:.5f} an hour" if ship.price_hourly else "costs nothing"
     told = [
         f"{ship.name} is up at {ship.url} on {ship.cloud.value} ({ship.image}), release {ship.release}; {price}",
         f"  log in:    cloudship ssh {ship.name}",
         f"  take down: cloudship down {ship.name}",
-        f"  seconds:   {whole:.1f} = {times}",
+        f"  seconds:   {seconds(ship.timeline)}",
     ]
     if ship.expires_at:
         told.append(f"  expires:   {ship.expires_at}, and goes at the first `cloudship reap` after that")

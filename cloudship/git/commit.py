@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cloudship.errors import SourceError
 from cloudship.git import process
-from cloudship.git.objects import copy_tree
+from cloudship.git.objects import sent
 from cloudship.git.repository import Repository
 from cloudship.source import FolderSource, SourceTree
 
@@ -23,22 +23,13 @@ def read(source: FolderSource, repository: Repository) -> SourceTree:
     repository.create()
     (repository.git_dir / "objects" / "info").mkdir()
     (repository.git_dir / "objects" / "info" / "alternates").write_text(f"{objects}\n", encoding="utf-8")
-    shown = f"{folder.name} at {origin[:7]}"
-    entries = copy_tree(
+    return sent(
         tree,
         repository,
+        origin=origin,
+        description=f"{folder.name} at {origin[:7]}",
         shown=f"{folder.name}@{ref}",
         instead=f"git checkout {ref}, git submodule update --init --recursive, then send the folder as it is",
-    )
-    return SourceTree(
-        root=repository.root,
-        git_dir=repository.git_dir,
-        commit=repository.commit_tree(tree, subject=shown),
-        tree=tree,
-        files=len(entries),
-        size=sum(entry.size for entry in entries),
-        description=shown,
-        origin=origin,
     )
 
 

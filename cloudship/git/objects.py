@@ -1,4 +1,4 @@
-"""Files of a tree that git holds: listed, and copied out of its objects."""
+"""A tree that git holds: its files copied out of the objects, and committed anew."""
 
 from __future__ import annotations
 
@@ -7,22 +7,38 @@ import os
 from cloudship import source as sending
 from cloudship.errors import SourceError
 from cloudship.git.repository import Copy, Repository
-from cloudship.source import Entry
+from cloudship.source import Entry, SourceTree
 
 
-def copy_tree(tree: str, repository: Repository, *, shown: str, instead: str) -> list[Entry]:
+def sent(tree: str, repository: Repository, *, origin: str, description: str, shown: str, instead: str) -> SourceTree:
     """
-    Copy the files of a tree beside the repository.
+    Copy a tree that the repository holds, and make the commit that carries it and no history.
 
     Args:
         tree: its hash.
         repository: holds the objects.
+        origin: the commit that it is of.
+        description: of what is sent, for people.
         shown: how the source is shown.
         instead: what to do where it has submodules, which are not in the tree.
 
     Raises:
         SourceError: it is empty, too large, has submodules, or holds what is never sent.
     """
+    entries = _copied(tree, repository, shown, instead)
+    return SourceTree(
+        root=repository.root,
+        git_dir=repository.git_dir,
+        commit=repository.commit_tree(tree, subject=description),
+        tree=tree,
+        files=len(entries),
+        size=sum(entry.size for entry in entries),
+        description=description,
+        origin=origin,
+    )
+
+
+def _copied(tree: str, repository: Repository, shown: str, instead: str) -> list[Entry]:
     entries, hashes, submodules = _entries(tree, repository)
     if submodules:
         raise SourceError(

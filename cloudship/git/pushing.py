@@ -22,6 +22,11 @@ DEPLOYED = "refs/cloudship/deployed/"  # no branch: what is sent this way has no
 _LAUNCH_AGAIN = "mend it and launch again; --on-failure keep leaves the droplet for a look"
 
 
+def repository_url(host: str, name: str) -> str:
+    """Say where a ship's app is pushed to; the host may be an address, or a name that OpenSSH's configuration knows."""
+    return f"ssh://root@{host}/srv/{name}/repo.git"
+
+
 def push(
     tree: SourceTree,
     *,
@@ -40,7 +45,7 @@ def push(
 
     Args:
         tree: what to push.
-        url: `ssh://root@ADDRESS/srv/NAME/repo.git`.
+        url: see `repository_url`.
         ssh: the words of the ssh command, without the destination.
         line: hears every line that the droplet says.
         limit: seconds for everything.

@@ -7,7 +7,7 @@ import re
 from cloudship import source as sending
 from cloudship.errors import SourceError
 from cloudship.git import process
-from cloudship.git.objects import copy_tree
+from cloudship.git.objects import sent
 from cloudship.git.repository import Repository
 from cloudship.source import GitSource, SourceTree
 
@@ -27,22 +27,13 @@ def read(source: GitSource, repository: Repository, limit: float) -> SourceTree:
     repository.create(source.url)
     found = _fetch(source, repository, limit)
     origin, tree = repository.call("rev-parse", f"{found}^{{commit}}", f"{found}^{{tree}}").decode().split()
-    entries = copy_tree(
+    return sent(
         tree,
         repository,
+        origin=origin,
+        description=f"{source.shown} at {origin[:7]}",
         shown=source.shown,
         instead=f"git clone --recurse-submodules {sending.public_url(source.url)}, then cloudship up with that folder",
-    )
-    description = f"{source.shown} at {origin[:7]}"
-    return SourceTree(
-        root=repository.root,
-        git_dir=repository.git_dir,
-        commit=repository.commit_tree(tree, subject=description),
-        tree=tree,
-        files=len(entries),
-        size=sum(entry.size for entry in entries),
-        description=description,
-        origin=origin,
     )
 
 

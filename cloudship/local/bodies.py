@@ -28,7 +28,6 @@ CREATE_PATIENCE = 0.5  # seconds a POST waits for the machine to run, so that th
 SHUTDOWN_LIMIT = 10.0  # seconds that a machine gets to go down by itself before its power is taken
 _PARALLEL = 8  # machines worked on at once
 _THREADS = 64
-_ERRS = " errs"  # an action that is to fail: nothing is done
 _FAILURES = (DriverError, OSError, subprocess.SubprocessError)  # whatever a host may answer a driver
 
 
@@ -90,14 +89,12 @@ class Bodies:
             Refusal: the droplet is gone, busy, or the action is unknown.
         """
         region = self._account.droplets.region(droplet_id)
-        if kind not in self._acts() or kind == _ERRS:
+        if kind not in self._acts():
             raise unprocessable(f"{kind} is not a valid Droplet action.")
         action = self._account.actions.begin_alone(kind, droplet_id, region)
         if action is None:
             raise unprocessable("Droplet already has a pending event.")
-        if self._world.action_errors():
-            kind = _ERRS
-        self._threads.submit(self._acted, droplet_id, kind, action["id"])
+        self._threads.submit(self._acted, droplet_id, kind, action["id"], fails=self._world.action_errors())
         return int(action["id"])
 
     def check_free(self, droplet_id: int) -> None:
@@ -165,7 +162,6 @@ class Bodies:
             "power_cycle": self._power_cycle,
             "reboot": self._reboot,
             "shutdown": self._shutdown,
-            _ERRS: lambda _droplet_id: None,
         }
 
     def _created(self, droplet_id: int, action_id: int, marks: Marks) -> None:
@@ -200,11 +196,12 @@ class Bodies:
             self._account.droplets.set_status(droplet_id, ACTIVE)
             self._account.actions.end(action_id, COMPLETED)
 
-    def _acted(self, droplet_id: int, kind: str, action_id: int) -> None:
+    def _acted(self, droplet_id: int, kind: str, action_id: int, *, fails: bool) -> None:
         until = self._account.clock.time() + self.transitions.action
         try:
-            with self._working, self._locks[droplet_id]:
-                self._acts()[kind](droplet_id)
+            if not fails:
+                with self._working, self._locks[droplet_id]:
+                    self._acts()[kind](droplet_id)
             self._account.clock.sleep_until(until)
         except ClosedError:
             return
@@ -212,7 +209,7 @@ class Bodies:
             log.exception("droplet %d: %s failed", droplet_id, kind)
             self._account.actions.end(action_id, ERRORED)
         else:
-            self._account.actions.end(action_id, ERRORED if kind == _ERRS else COMPLETED)
+            self._account.actions.end(action_id, ERRORED if fails else COMPLETED)
 
     def _power_on(self, droplet_id: int) -> None:
         self._driver.start(self._account.droplets.spec(droplet_id))

@@ -25,12 +25,17 @@ class Endpoint:
 
     def environment(self) -> dict[str, str]:
         """Give the variables by which the clients of the field find it."""
-        return {
-            "DIGITALOCEAN_API_URL": self.url,
-            "DIGITALOCEAN_END_POINT": f"{self.url}/v2/",
-            "DIGITALOCEAN_ACCESS_TOKEN": self.token,
-            "DIGITALOCEAN_TOKEN": self.token,
-        }
+        return environment(self.url, self.token)
+
+
+def environment(url: str, token: str) -> dict[str, str]:
+    """Give the variables by which the clients of the field find a local cloud."""
+    return {
+        "DIGITALOCEAN_API_URL": url,
+        "DIGITALOCEAN_END_POINT": f"{url}/v2/",
+        "DIGITALOCEAN_ACCESS_TOKEN": token,
+        "DIGITALOCEAN_TOKEN": token,
+    }
 
 
 def directory_of(chosen: Path | None = None) -> Path:

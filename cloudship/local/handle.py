@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+from cloudship.local.endpoint import environment
+
+if TYPE_CHECKING:
+    import urllib.error
+
 _LIMIT = 30.0  # seconds
 
 
@@ -88,19 +90,18 @@ class LocalCloud:
 
     def environment(self) -> dict[str, str]:
         """Give the variables that point any client of DigitalOcean's API at it."""
-        return {
-            "DIGITALOCEAN_API_URL": self.url,
-            "DIGITALOCEAN_END_POINT": f"{self.url}/v2/",
-            "DIGITALOCEAN_ACCESS_TOKEN": self.token,
-            "DIGITALOCEAN_TOKEN": self.token,
-        }
+        return environment(self.url, self.token)
 
     def _call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        import urllib.error  # here, since every run of pytest loads this module with the plugin
+        import urllib.request
+
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         data = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         asked = urllib.request.Request(f"{self.url}/_cloudship/{path}", data, headers, method=method)  # noqa: S310  http
         try:
-            with _NO_PROXY.open(asked, timeout=_LIMIT) as answer:
+            with opener.open(asked, timeout=_LIMIT) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
             raise ValueError(_message(error)) from None

@@ -18,7 +18,7 @@ from cloudship.errors import HostKeyMismatch
 from cloudship.keys import mint
 from cloudship.local.machines.nspawn.cgroup import groups
 from cloudship.local.machines.nspawn.names import Names
-from cloudship.ship import files_root
+from cloudship.records import files_root
 from cloudship.ssh import Shell
 
 

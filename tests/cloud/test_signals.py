@@ -59,6 +59,14 @@ def _when(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def _launching(start: Start, knobs: LocalCloud, client: Client, app: Path) -> subprocess.Popen[str]:
+    """Start a launch that waits for its droplet for ever."""
+    knobs.fault("never_active")
+    process = start("up", str(app), "--name", "web")
+    _when(lambda: len(client.droplets()) == 1)
+    return process
+
+
 def _droplet(client: Client, name: str) -> int:
     asked = DropletRequest(
         name=tags.droplet_name(name, "a" * 10),
@@ -77,9 +85,7 @@ def test_the_first_signal_cleans_up(
     start: Start, knobs: LocalCloud, client: Client, flask_app: Path, number: int, status: int
 ) -> None:
     """In the middle of a wait: droplet, key and tags are gone, and the exit status names the signal."""
-    knobs.fault("never_active")
-    process = start("up", str(flask_app), "--name", "web")
-    _when(lambda: len(client.droplets()) == 1)
+    process = _launching(start, knobs, client, flask_app)
     process.send_signal(number)
     _, said = process.communicate(timeout=20)
     assert status == process.returncode, said
@@ -91,9 +97,7 @@ def test_the_second_signal_stops_waiting_and_names_what_may_be_left(
     start: Start, knobs: LocalCloud, client: Client, flask_app: Path
 ) -> None:
     """Within two seconds, although the cloud will not let the droplet go; the command it names mends it."""
-    knobs.fault("never_active")
-    process = start("up", str(flask_app), "--name", "web")
-    _when(lambda: len(client.droplets()) == 1)
+    process = _launching(start, knobs, client, flask_app)
     knobs.fault("delete_ignored", times=None)
     process.send_signal(signal.SIGINT)
     _when(lambda: any(one["operation"] == "droplets_destroy" for one in knobs.requests()))
@@ -114,9 +118,7 @@ def test_an_api_that_hangs_does_not_hold_the_second_signal_up(
     start: Start, knobs: LocalCloud, client: Client, flask_app: Path
 ) -> None:
     """The process ends within two seconds although no answer comes."""
-    knobs.fault("never_active")
-    process = start("up", str(flask_app), "--name", "web")
-    _when(lambda: len(client.droplets()) == 1)
+    process = _launching(start, knobs, client, flask_app)
     number = client.droplets()[0].id
     knobs.fault("silence", times=None)
     process.send_signal(signal.SIGTERM)
@@ -159,9 +161,7 @@ def test_the_second_launch_on_this_machine_is_told_who_has_the_ship(
     start: Start, knobs: LocalCloud, client: Client, flask_app: Path
 ) -> None:
     """By process, user and time; nothing is created for it."""
-    knobs.fault("never_active")
-    first = start("up", str(flask_app), "--name", "web")
-    _when(lambda: len(client.droplets()) == 1)
+    first = _launching(start, knobs, client, flask_app)
     second = start("up", str(flask_app), "--name", "web")
     _, said = second.communicate(timeout=20)
     assert (1, 1) == (second.returncode, len(client.droplets()))

@@ -14,23 +14,13 @@ import urllib.request
 from pathlib import Path
 from typing import Iterable, List, Optional
 
-from droplet import command, formation, inside, unit
+from droplet import command, formation, inside, page, unit
 from droplet.layout import Layout, read_config, replace_text
 
 TIMER = Path("/etc/systemd/system/cloudship-expiry.timer")
 METADATA = "http://169.254.169.254/metadata/v1.json"
 AGAIN = 60  # seconds until the metadata is asked again: it did not answer, or somebody may still extend the ship
 _PREFIX = "cloudship:expires:"
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>This site has ended</title>
-<style>body{font:1.1rem/1.6 system-ui,sans-serif;max-width:32rem;margin:18vh auto;padding:0 1rem;color:#234}</style>
-<h1>This site has ended</h1>
-<p>It was put online for a while, and its time is over.</p>
-</html>
-"""
 
 
 def arm(moment: float) -> None:
@@ -84,7 +74,8 @@ def latest(tags: Iterable[str], known: int) -> int:
 def end(layout: Layout) -> None:
     """Stop the app, and say on the site that it has ended."""
     if not layout.ended.exists():
-        replace_text(layout.ended, _PAGE, 0o644)
+        text = page.write("This site has ended", "It was put online for a while, and its time is over.")
+        replace_text(layout.ended, text, 0o644)
         formation.keep_timers({})
         unit.stop(list(unit.present()))
 

@@ -28,6 +28,7 @@ from droplet import (
     requirements,
     settling,
     static,
+    unit,
 )
 from droplet.app import STATIC, App, AppError, detect
 from droplet.journal import Journal, StageError, as_text
@@ -125,7 +126,7 @@ def attempt(
 
 def _failed(layout: Layout, number: int, error: StageError, journal: Journal) -> None:
     """Write down why, and stop what it started; its folder stays for a look, where the disk has room for it."""
-    golive.unit.stop_web([number])
+    unit.stop_web([number])
     try:
         for line in error.lines:
             journal.tell("guilty", "output", line)

@@ -209,7 +209,7 @@ class DropletLimit(Fault):
 
 
 class Unavailable(Fault):
-    """A region or a size is sold out: shown as unavailable, refused at create."""
+    """A region or a size is sold out: still listed as available, refused at create."""
 
     kind: Literal["unavailable"]
     region: str | None = None

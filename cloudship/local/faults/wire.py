@@ -18,7 +18,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from http import HTTPStatus
-from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -100,7 +99,6 @@ class Wire:
         answer = _Answer()
         if fault is None or fault.effect is Effect.AFTER:
             await self._app(scope, _replay(data, receive), answer.take)
-        told = answer.status if fault is None or isinstance(fault, values.Delay | values.Slow) else None
         self._record.add(
             at=self._clock.time(),
             method=scope["method"],
@@ -108,7 +106,7 @@ class Wire:
             query=scope["query_string"].decode("latin-1"),
             operation=operation,
             body=readable(data),
-            status=told if fault is None else _status_of(fault, told),
+            status=_status(fault, answer),
             fault=getattr(fault, "kind", None),
         )
         if fault is None:
@@ -261,8 +259,11 @@ def _fits(fault: AnswerFault, scope: Scope, operation: str | None) -> bool:
     return match.group(1) in ("*", scope["method"]) and fnmatchcase(scope["path"], match.group(2))
 
 
-def _status_of(fault: AnswerFault, told: int | None) -> int | None:
-    return getattr(fault, "status", told)
+def _status(fault: AnswerFault | None, answer: _Answer) -> int | None:
+    """Say with which status a request was answered; None where it was not, or not whole."""
+    if fault is None or isinstance(fault, values.Delay | values.Slow):
+        return answer.status
+    return getattr(fault, "status", None)
 
 
 def _reason(status: int) -> str:
@@ -270,8 +271,3 @@ def _reason(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return "Unknown"
-
-
-def protocol() -> Any:
-    """Name the protocol that a server must speak for these faults."""
-    return ExposedProtocol

@@ -160,11 +160,6 @@ class World:
             if one.size is not None and one.size == asked.get("size"):
                 raise unprocessable("Size is not available in this region.")
 
-    def available(self, *, region: str | None = None, size: str | None = None) -> bool:
-        """Whether a region or a size is shown as available."""
-        sold_out = self._book.standing(values.Unavailable)
-        return not any((region and one.region == region) or (size and one.size == size) for one in sold_out)
-
     def refusal_of_token(self, method: str) -> Refusal | None:
         """Say how the token is refused, if it is."""
         states = {one.state for one in self._book.standing(values.Token)}
