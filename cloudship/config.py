@@ -129,6 +129,7 @@ class Config(BaseSettings):
     app: str | None = None  # MODULE:CALLABLE
     server: str | None = None
     python: str | None = None
+    python_mirror: str | None = Field(default=None, pattern=r"^https?://[^\s@]+$")  # where droplets fetch Pythons
     apt: Several = ()
     build: str | None = None
     release: str | None = None
@@ -166,6 +167,7 @@ class ConfigKeys(TypedDict, total=False):
     app: str
     server: str
     python: str
+    python_mirror: str
     apt: tuple[str, ...]
     build: str
     release: str

@@ -60,7 +60,7 @@ def draw(asked: Request, client: Client, clock: Clock) -> Draft:
         launch_key=launch_key.public,
         host_key=HostKey(private=host_key.private, public=host_key.public),
         extra=_extra(asked.config),
-        index_url=index.index_url(),
+        packages=index.packages(asked.config.python_mirror),
         moment=plan.Moment(launch=launch, now=int(clock.wall())),
         notes=asked.notes,
     )

@@ -31,12 +31,14 @@ def rendered(text: str | Path, *, git: str | None, name: str | None, config_file
         )
     folder = Path(text) if git is not None and Path(text).is_dir() else None
     loaded = load(folder, file=config_file, given={"name": name})
+    fetched = index.packages(loaded.config.python_mirror)
     spec = render.BootSpec(
         name=loaded.config.name or source.default_name(asked),
         authorized_keys=keys.own_public_keys(loaded.config.ssh_keys),
         git=render.GitSource(url=asked.url, ref=asked.ref),
         apt=loaded.config.apt,
         settings=dict(loaded.outside),
-        index_url=index.index_url(),
+        index_url=fetched.index_url,
+        python_mirror=fetched.python_mirror,
     )
     return render.render(spec).text

@@ -1,4 +1,4 @@
-"""Where droplets find Python packages: the index that this user's own tools are set up to use."""
+"""Where droplets find Python packages and Pythons: what this user's own tools are set up to use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,38 @@ import os
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from cloudship.models import Value
+
+_MIRROR = "UV_PYTHON_INSTALL_MIRROR"  # uv's own name
 _VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
+
+
+class Packages(Value):
+    """Where a droplet fetches from."""
+
+    index_url: str | None = None  # None: it asks its own pip
+    python_mirror: str | None = None  # None: where uv fetches Pythons by itself
+    notes: tuple[str, ...] = ()  # what stays here, and how it can travel
+
+
+def packages(python_mirror: str | None, environ: Mapping[str, str] = os.environ) -> Packages:
+    """
+    Decide where a droplet fetches packages and Pythons.
+
+    Args:
+        python_mirror: as configured; it wins over the environment.
+        environ: the environment.
+    """
+    mirror = python_mirror or environ.get(_MIRROR)
+    named = next((name for name in _VARIABLES if environ.get(name)), None)
+    notes = []
+    if named is not None and not _can_travel(environ[named]):
+        notes.append(
+            f"the index in {named} stays here: user-data can be read by everything on the droplet, and its loopback is"
+            f" not ours; give it to the app as a value: --env-file with a line {named}=..."
+        )
+    usable = mirror if mirror and _can_travel(mirror) else None
+    return Packages(index_url=index_url(environ), python_mirror=usable, notes=tuple(notes))
 
 
 def index_url(environ: Mapping[str, str] = os.environ) -> str | None:

@@ -14,6 +14,7 @@ from typing import Any
 from cloudship import render, tags
 from cloudship.config import Config
 from cloudship.errors import UnknownSlug
+from cloudship.index import Packages
 from cloudship.models import Cloud, DropletRequest, Image, Region, Size, Value
 
 IMAGES = ("ubuntu-20-04-x64", "ubuntu-22-04-x64", "ubuntu-24-04-x64")  # the default and what follows it
@@ -116,7 +117,7 @@ def draw(
     launch_key: str,
     host_key: render.HostKey,
     extra: str | None,
-    index_url: str | None,
+    packages: Packages,
     moment: Moment,
     notes: Sequence[str] = (),
 ) -> Plan:
@@ -136,7 +137,7 @@ def draw(
         launch_key: the public half of the key made for this launch.
         host_key: the temporary host key, both halves; see rule 4 of the design.
         extra: the user's own cloud-config.
-        index_url: where the droplet finds Python packages.
+        packages: where the droplet finds Python packages, and Pythons.
         moment: launch id and time.
         notes: what was already taken note of on the way here.
 
@@ -155,7 +156,8 @@ def draw(
         host_key=host_key,
         apt=tuple(apt),
         settings=dict(settings),
-        index_url=index_url,
+        index_url=packages.index_url,
+        python_mirror=packages.python_mirror,
         expires=expires,
         extra=extra,
     )
@@ -177,7 +179,7 @@ def draw(
         app=app,
         sent=sent,
         settings=settings,
-        notes=(*said, *notes, *app.warnings),
+        notes=(*said, *notes, *packages.notes, *app.warnings),
     )
 
 

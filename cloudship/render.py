@@ -29,7 +29,10 @@ from cloudship.models import Secret, ShipName, Value
 LIMIT = 64 * 1024  # bytes, DigitalOcean's limit of user_data
 FIRST_LINE = "#cloud-config"
 _NGINX_SAFE = re.compile(r"[A-Za-z0-9_./*-]+")
-_UNITS = ("cloudship-bootstrap.service", "cloudship-live.service", "cloudship-expiry.service")
+_UNITS = (
+    *("cloudship-bootstrap.service", "cloudship-live.service", "cloudship-expiry.service"),
+    "cloudship-build.slice",
+)
 _UNIT_TEMPLATES = (
     *("cloudship-app@.service", "cloudship-worker@.service", "cloudship-job@.service"),
     *("cloudship-proxy@.socket", "cloudship-proxy@.service"),
@@ -61,6 +64,7 @@ class BootSpec(Value):
     settings: Mapping[str, Any] = {}
     domains: tuple[str, ...] = ()
     index_url: str | None = None
+    python_mirror: str | None = None
     expires: int | None = None  # unix time
     extra: str | None = None  # the user's own cloud-config
 
@@ -140,6 +144,7 @@ def _document(spec: BootSpec) -> str:
         "settings": dict(spec.settings),
         "apt": spec.apt,
         "index_url": spec.index_url,
+        "python_mirror": spec.python_mirror,
         "git": spec.git.model_dump() if spec.git else None,
         "domains": spec.domains,
         "expires": spec.expires,
@@ -151,13 +156,14 @@ def _document(spec: BootSpec) -> str:
             host_key=spec.host_key,
             authorized_keys=spec.authorized_keys,
             droplet=droplet,
-            program=_program(tuple(_files(spec).items())),
+            program=_program(tuple(files(spec).items())),
             door=_door(),
         )
     )
 
 
-def _files(spec: BootSpec) -> dict[str, str]:
+def files(spec: BootSpec) -> dict[str, str]:
+    """Render the units, nginx's files and pages of a droplet, each under its path there."""
     values = {
         "name": spec.name,
         "home": f"/srv/{spec.name}",

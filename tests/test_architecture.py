@@ -49,7 +49,7 @@ ONE_IMPORTER = {
     "filelock": {"locking.py"},
     "pydantic_settings": {"config.py"},
 }
-_TEXTS = {".py", ".md", ".toml", ".j2", ".sh", ".service", ".lock", ".ipynb", ".html", ""}
+_TEXTS = {".py", ".md", ".toml", ".j2", ".sh", ".service", ".slice", ".lock", ".ipynb", ".html", ""}
 MOST_LINES, MOST_IN_FUNCTION = 400, 60
 
 

@@ -125,3 +125,24 @@ def test_a_git_url_is_cloned_and_pushed(launch: Launch, tmp_path: Path, ref: str
     with launch(source, name="cloned", notify=heard.append) as ship:
         assert ("v1" if ref else "v2") == _get(ship).text
     assert any("size" in getattr(event, "text", "") and "ignored" in event.text for event in heard)
+
+
+def test_a_locked_app_is_built_behind_the_live_one(launch: Launch, root: Path, tmp_path: Path) -> None:
+    """Poetry's lock is honoured exactly; the build is niced, in its slice, and the first to go without memory."""
+    app = tmp_path / "locked"
+    app.mkdir()
+    for path in (root / "tests/locks/poetry").iterdir():
+        (app / path.name).write_text(path.read_text())
+    (app / "Procfile").write_text("web: python -m http.server $PORT\n")
+    limit = "systemctl show -p MemoryMax cloudship-build.slice"
+    shown = f"nice; cat /proc/self/oom_score_adj; {limit}; cat /proc/self/cgroup"
+    (app / "cloudship.toml").write_text(f'build = "{shown}"\n')
+    with launch(app, name="locked") as ship:
+        script = "import importlib.metadata as found; print(found.version('itsdangerous'))"
+        assert "2.1.2" == ship.run(["python", "-c", script], check=True).stdout.strip()
+        said = [one["text"] for one in ship.release_log() if one["stage"] == "build" and one["state"] == "output"]
+        assert ["10", "500"] == said[:2]
+        assert said[2].removeprefix("MemoryMax=").isdigit()
+        assert any("/cloudship.slice/cloudship-build.slice/" in line for line in said)
+        boot = ship.run("cat /var/lib/cloudship/boot.jsonl", root=True).stdout
+        assert "no swap file: swapon" in boot or "MiB of swap" in boot

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from droplet import python_version
 from droplet.app import App, AppError, detect
 from droplet.settings import SettingsError, load
 
@@ -176,12 +177,83 @@ def test_packages_are_installed_from_what_is_there(tmp_path: Path, files: dict[s
     assert mode == app_of(tmp_path, {"app.py": FLASK, **files}).requirements.mode
 
 
-@pytest.mark.parametrize("name", ["poetry.lock", "Pipfile", "Pipfile.lock"])
-def test_lock_files_of_other_tools_alone_are_refused_with_the_command(tmp_path: Path, name: str) -> None:
-    """The export command is the next step."""
+POETRY = '[tool.poetry.dependencies]\npython = "^3.9"\nflask = "^3"\n'
+POETRY_LOCK = '[[package]]\nname = "Flask"\nversion = "3.0"\ngroups = ["main"]\n'
+PIPENV_LOCK = '{"default": {"flask": {"version": "==3.0"}, "gunicorn": {"version": "==23.0"}}}'
+
+
+@pytest.mark.parametrize(
+    ("files", "mode", "python", "extras"),
+    [
+        ({"pyproject.toml": POETRY, "poetry.lock": POETRY_LOCK}, "poetry.lock", ">=3.9,<4", ("gunicorn",)),
+        (
+            {"Pipfile": '[packages]\nflask = "*"\n[requires]\npython_version = "3.11"\n', "Pipfile.lock": PIPENV_LOCK},
+            "Pipfile.lock",
+            "3.11",
+            (),
+        ),
+        (
+            {"pyproject.toml": '[project]\nname = "x"\ndependencies = ["flask"]\n', "poetry.lock": POETRY_LOCK},
+            "poetry.lock",
+            None,
+            ("gunicorn",),
+        ),
+    ],
+)
+@pytest.mark.parametrize("beside", [{}, {"requirements.txt": "flask\n"}])
+def test_a_lock_comes_before_anything_less_exact(
+    tmp_path: Path,
+    files: dict[str, str],
+    mode: str,
+    python: str | None,
+    extras: tuple[str, ...],
+    beside: dict[str, str],
+) -> None:
+    """Poetry's and pipenv's own, whatever lies beside them; what the lock holds is not added again."""
+    found = app_of(tmp_path, {"app.py": FLASK, **files, **beside})
+    assert (mode, python, extras) == (found.requirements.mode, found.python, found.extras)
+
+
+def test_a_lock_for_tools_only_does_not_hide_the_requirements(tmp_path: Path) -> None:
+    """A pyproject.toml that names no package of the app is there for something else."""
+    files = {"pyproject.toml": '[project]\nname = "x"\n', "uv.lock": "", "requirements.txt": "flask\n"}
+    assert "requirements" == app_of(tmp_path, {"app.py": FLASK, **files}).requirements.mode
+
+
+@pytest.mark.parametrize(
+    ("files", "step"),
+    [
+        ({"Pipfile": '[packages]\nflask = "*"\n'}, "pipenv lock"),
+        ({"Pipfile.lock": PIPENV_LOCK}, "Pipfile"),
+        ({"Pipfile": "", "Pipfile.lock": "no JSON"}, "pipenv lock"),
+        ({"pyproject.toml": POETRY}, "poetry lock"),
+        ({"pdm.lock": ""}, "requirements.txt"),
+    ],
+)
+def test_half_of_a_lock_is_refused_with_the_command(tmp_path: Path, files: dict[str, str], step: str) -> None:
+    """Nothing is installed that nobody wrote down."""
     with pytest.raises(AppError) as caught:
-        app_of(tmp_path, {"app.py": FLASK, name: ""})
-    assert "requirements.txt" in caught.value.next_step
+        app_of(tmp_path, {"app.py": FLASK, **files})
+    assert step in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("^3.10", ">=3.10,<4"),
+        ("~3.10", ">=3.10,<3.11"),
+        ("^3", ">=3,<4"),
+        ("^3.10.2", ">=3.10.2,<4"),
+        (">=3.9,<3.13", ">=3.9,<3.13"),
+        ("3.11.*", "3.11.*"),
+        ("*", None),
+        (None, None),
+        ("^3.8 || ^4", None),
+    ],
+)
+def test_poetrys_versions_are_read_as_ranges(asked: str | None, found: str | None) -> None:
+    """Caret and tilde, as Poetry's documentation defines them."""
+    assert found == python_version.from_poetry(asked)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Callable, Dict, List
 
-from droplet import bootstrap, environment, expiry, inside, journal, layout, releasing
+from droplet import bootstrap, changing, environment, expiry, inside, journal, layout, releasing
 
 BOOT_LIMIT = 1800.0  # seconds that a follower of the first boot stays
 
@@ -80,7 +80,7 @@ def _prepare(words: List[str]) -> int:
         shutil.chown(folder, layout.USER, layout.USER)
         try:
             with told.stage("prepare") as say:
-                environment.make(wanted, Path(folder), where, say)
+                environment.make(wanted, Path(folder), where, changing.stored(), say)
         except journal.StageError as error:
             for line in error.lines:
                 told.tell("prepare", journal.OUTPUT, line)

@@ -7,6 +7,7 @@ Services do not start while packages are installed (that alone saves a second): 
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from pathlib import Path
 from typing import Callable, List, Sequence
@@ -74,9 +75,16 @@ def _environment() -> dict:
     return {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
 
 
-def _check(packages: Sequence[str]) -> None:
-    shown = command.output(["dpkg-query", "-W", "-f=${Package} ${db:Status-Status}\n", *packages])
+def missing(packages: Sequence[str]) -> List[str]:
+    """Name the packages that are not installed."""
+    # dpkg-query fails for names that nobody knows, and still prints the others.
+    asked = ["dpkg-query", "-W", "-f=${Package} ${db:Status-Status}\n", *packages]
+    shown = subprocess.run(asked, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False).stdout.decode()
     there = {line.split()[0] for line in shown.splitlines() if line.endswith(" installed")}
-    missing = [one for one in packages if one not in there]
-    if missing:
-        raise StageError(f"apt-get said all went well, yet {', '.join(missing)} is not installed")
+    return [one for one in packages if one not in there]
+
+
+def _check(packages: Sequence[str]) -> None:
+    lacking = missing(packages)
+    if lacking:
+        raise StageError(f"apt-get said all went well, yet {', '.join(lacking)} is not installed")

@@ -12,7 +12,7 @@ import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Callable, List
 
-from droplet import apt, command, expiry, hook, nginx, uv
+from droplet import apt, command, expiry, hook, nginx, process, swap, uv
 from droplet.journal import DONE, FAILED, Journal, StageError, as_json
 from droplet.layout import PROGRAM, STATE, USER, Config, Layout
 
@@ -33,6 +33,7 @@ def run(config: Config) -> int:
             fetched = threads.submit(_stage, journal, "uv", lambda say: _install_uv(config, say))
             _stage(journal, "user", lambda say: make_user(config.layout))
             _stage(journal, "repo", lambda say: make_repository(config.layout))
+            _stage(journal, "swap", lambda say: swap.add(process.memory_mib(), say))
             if config.expires is not None:
                 _stage(journal, "expiry", lambda say: expiry.arm(float(config.expires or 0)))
             _ended([packages, fetched])
@@ -49,7 +50,7 @@ def run(config: Config) -> int:
     return 0
 
 
-def _stage(journal: Journal, name: str, work: Callable[[Callable[[str], None]], None]) -> None:
+def _stage(journal: Journal, name: str, work: Callable[[Callable[[str], None]], object]) -> None:
     with journal.stage(name) as say:
         work(say)
 

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
-from droplet import command, golive, launch, lock, records, release, unit
+from droplet import command, golive, lock, records, release, unit
 from droplet.journal import Journal, StageError, as_text
 from droplet.layout import ENVIRONMENT, Config, Layout, replace_text
 from droplet.process import Processes
@@ -114,7 +114,7 @@ def edit_values(config: Config, asked: Any, by: str, say: Say) -> Tuple[Optional
     with lock.alone(layout, say) as held:
         values = edited(stored(), asked)
         live = layout.live()
-        if live is not None and values == _running_with(layout, live) == stored():
+        if live is not None and values == golive.values_of(layout, live) == stored():
             return None, "nothing has changed"
         text = json.dumps(values)
         if live is None or not Processes.load(layout.release(live)).web:
@@ -127,10 +127,6 @@ def edit_values(config: Config, asked: Any, by: str, say: Say) -> Tuple[Optional
             layout, held, request, lambda new, journal: _copied(layout, live, new, text, names, journal), base=live
         )
         return number, ""
-
-
-def _running_with(layout: Layout, live: int) -> Dict[str, str]:
-    return launch.read(str(layout.release(live) / launch.SECRETS))
 
 
 def _copied(layout: Layout, live: int, number: int, values: str, names: List[str], journal: Journal) -> None:

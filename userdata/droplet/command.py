@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import threading
 from collections import deque
 from pathlib import Path
 from typing import Callable, Deque, Dict, List, Optional, Sequence
 
+from droplet import builds
 from droplet.journal import StageError
 
 GUILTY = 8  # lines shown of a command that failed
@@ -24,6 +26,7 @@ def run(
     user: Optional[str] = None,
     limit: Optional[float] = None,
     message: Optional[str] = None,
+    gentle: bool = False,
 ) -> List[str]:
     """
     Run a command and give its last lines.
@@ -36,11 +39,12 @@ def run(
         user: who runs it; None: we do.
         limit: seconds.
         message: the sentence for a failure; None: one that names the command.
+        gentle: it is a build: the live release comes first, for cores, disk and memory.
 
     Raises:
         StageError: it failed, took too long, or does not exist.
     """
-    whole = list(words) if user is None else [*as_user(user), *words]
+    whole = [*(builds.gently() if gentle else ()), *(as_user(user) if user else ()), *words]
     shown = message or f"`{' '.join(shlex.quote(word) for word in words)}` failed"
     last: Deque[str] = deque(maxlen=40)
     try:
@@ -53,17 +57,19 @@ def run(
             stderr=subprocess.STDOUT,
             encoding="utf-8",
             errors="replace",
+            start_new_session=True,
         )
     except OSError as error:
         raise StageError(f"{shown}: {error}") from error
-    late = threading.Timer(limit, process.kill) if limit else None
+    late = threading.Timer(limit, lambda: os.killpg(process.pid, signal.SIGKILL)) if limit else None
     if late:
         late.start()
     assert process.stdout is not None
-    for line in process.stdout:
-        last.append(line.rstrip())
-        say(line.rstrip())
-    status = process.wait()
+    with process:
+        for line in process.stdout:
+            last.append(line.rstrip())
+            say(line.rstrip())
+    status = process.returncode
     if late:
         over = not late.is_alive() and status < 0
         late.cancel()

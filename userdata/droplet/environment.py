@@ -10,22 +10,31 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
-from droplet import command, python_version, uv
+from droplet import command, locks, python_version, uv
 from droplet.app import App
 from droplet.journal import StageError
-from droplet.layout import USER, Layout
+from droplet.layout import CONFIG, USER, Layout, read_config
 
 MARK = ".complete"  # an environment without it was cut off and is made anew
 _UV_LIMIT = 300.0  # seconds to wait for the bootstrap's uv
 _INSTALL_LIMIT = 1200.0  # seconds
+_INTO = (
+    "/bin/sh",
+    "-c",
+    'into=$1; shift; exec "$@" >"$into"',
+    "sh",
+)  # then: a file, and the command whose output it gets
+_FOR_INSTALLERS = re.compile(r"UV_\w+|POETRY_\w+|PIP_(?:EXTRA_)?INDEX_URL")
+_AS_UV = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX"}  # uv does not heed pip's names
 _NOISE = (
     "Using Python",
     "Creating virtual",
@@ -66,9 +75,16 @@ class Wanted:
         return digest.hexdigest()[:16]
 
 
-def make(wanted: Wanted, tree: Path, layout: Layout, say: Callable[[str], None]) -> Path:
+def make(wanted: Wanted, tree: Path, layout: Layout, values: Mapping[str, str], say: Callable[[str], None]) -> Path:
     """
     Make the environment that is wanted, or find it made.
+
+    Args:
+        wanted: all that it depends on.
+        tree: where the files are that it depends on.
+        layout: where it is kept.
+        values: the app's own; those that are meant for an installer reach it, such as a private index's password.
+        say: hears what the installer says.
 
     Raises:
         StageError: something does not install; with the installer's own lines.
@@ -81,7 +97,7 @@ def make(wanted: Wanted, tree: Path, layout: Layout, say: Callable[[str], None])
         if place.exists():
             shutil.rmtree(str(place))
         _await_uv()
-        _install(wanted, tree, place, layout, say)
+        _Installation(wanted, tree, place, layout, values, say).run()
         (place / MARK).touch()
     return place
 
@@ -93,25 +109,18 @@ def clean(layout: Layout, used: List[str]) -> None:
             shutil.rmtree(str(place), ignore_errors=True)
 
 
-def install_project(tree: Path, site: Path, environment: Path, layout: Layout, say: Callable[[str], None]) -> None:
+def install_project(
+    tree: Path, site: Path, environment: Path, layout: Layout, values: Mapping[str, str], say: Callable[[str], None]
+) -> None:
     """
     Install the project itself beside its tree, for its metadata and entry points, where it can be built.
 
     It runs from its tree either way, so a project that cannot be built is no failure.
     """
-    words = [
-        str(uv.BINARY),
-        "pip",
-        "install",
-        "--no-deps",
-        "--target",
-        str(site),
-        "--python",
-        str(environment),
-        ".",
-    ]
+    words = ("pip", "install", "--no-deps", "--target", str(site), "--python", str(environment), ".")
+    env = _environment(layout, values)
     try:
-        command.run(words, cwd=tree, env=_environment(layout), user=USER, limit=_INSTALL_LIMIT)
+        command.run([str(uv.BINARY), *words], cwd=tree, env=env, user=USER, limit=_INSTALL_LIMIT, gentle=True)
     except StageError as error:
         say(f"the project itself is not installed, it runs from its tree: {(error.lines or ['no reason given'])[-1]}")
 
@@ -132,34 +141,70 @@ def _await_uv() -> None:
         time.sleep(0.02)
 
 
-def _install(wanted: Wanted, tree: Path, place: Path, layout: Layout, say: Callable[[str], None]) -> None:
-    said = _Quiet(say)
+@dataclass(frozen=True)
+class _Installation:
+    """One environment in the making."""
 
-    def run(*words: str, **more: Any) -> None:
-        env = {**_environment(layout), **more}
-        shown = f"`uv {' '.join(words[:2])}` failed"
+    wanted: Wanted
+    tree: Path
+    place: Path
+    layout: Layout
+    values: Mapping[str, str]
+    say: Callable[[str], None]
+
+    def run(self) -> None:
+        """Make it, with everything that is wanted in it."""
+        self._uv("venv", "--python", _interpreter(self.wanted.python), str(self.place))
+        self._packages()
+        if self.wanted.extras:
+            self._pip(*self.wanted.extras)
+
+    def _packages(self) -> None:
+        mode = self.wanted.mode
+        if mode == "uv.lock":
+            words = ("sync", "--frozen", "--no-dev", "--no-install-project")
+            self._uv(*words, cwd=self._folder, UV_PROJECT_ENVIRONMENT=str(self.place))
+        elif mode in locks.TOOLS:
+            self._from_lock(locks.TOOLS[mode])
+        elif mode in ("requirements", "pyproject"):
+            self._pip("-r", self.wanted.files[0], *self.wanted.extras)
+        elif mode == "project":
+            self._pip(".", *self.wanted.extras)
+
+    def _from_lock(self, tool: locks.Tool) -> None:
+        """Let the lock's own tool say what is in it, then install that and nothing else."""
+        listed = self.place / "locked.txt"
+        for words in tool.commands:
+            asked = tool.words(words, _interpreter(None))
+            # A private index's password may stand under any name in the lock's own file: the tool sees all values.
+            env = {**self.values, **_environment(self.layout, self.values)}
+            self._run((*_INTO, str(listed), str(uv.BINARY), *asked), " ".join(words[:2]), self._folder, env)
+        self._pip("--no-deps", "-r", str(listed))
+        listed.unlink()
+
+    @property
+    def _folder(self) -> Path:
+        """Where the file lies that the lock belongs to."""
+        return (self.tree / self.wanted.files[0]).parent
+
+    def _pip(self, *words: str) -> None:
+        self._uv("pip", "install", "--python", str(self.place), *words)
+
+    def _uv(self, *words: str, cwd: Optional[Path] = None, **more: str) -> None:
+        env = {**_environment(self.layout, self.values), **more}
+        self._run((str(uv.BINARY), *words), f"uv {' '.join(words[:2])}", cwd or self.tree, env)
+
+    def _run(self, words: Tuple[str, ...], shown: str, cwd: Path, env: Dict[str, str]) -> None:
         command.run(
-            [str(uv.BINARY), *words],
-            say=said,
-            cwd=tree,
+            words,
+            say=_Quiet(self.say),
+            cwd=cwd,
             env=env,
             user=USER,
             limit=_INSTALL_LIMIT,
-            message=shown,
+            message=f"`{shown}` failed",
+            gentle=True,
         )
-
-    run("venv", "--python", _interpreter(wanted.python), str(place))
-    install = ("pip", "install", "--python", str(place))
-    if wanted.mode == "uv.lock":
-        run("sync", "--frozen", "--no-dev", "--no-install-project", UV_PROJECT_ENVIRONMENT=str(place))
-    elif wanted.mode in ("requirements", "pyproject"):
-        run(*install, "-r", wanted.files[0], *wanted.extras)
-        return
-    elif wanted.mode == "project":
-        run(*install, ".", *wanted.extras)
-        return
-    if wanted.extras:
-        run(*install, *wanted.extras)
 
 
 def _interpreter(asked: Optional[str]) -> str:
@@ -168,16 +213,21 @@ def _interpreter(asked: Optional[str]) -> str:
     return sys.executable if python_version.satisfies(here, asked) else str(asked)
 
 
-def _environment(layout: Layout) -> Dict[str, str]:
-    """Give what the installer sees: where to find the index and certificates, nothing of the app's."""
+def _environment(layout: Layout, values: Mapping[str, str]) -> Dict[str, str]:
+    """Give what the installer sees: where index and certificates are, and of the app's values those meant for it."""
     kept = {key: value for key, value in os.environ.items() if key.startswith(("UV_", "PIP_", "SSL_", "http", "HTTP"))}
+    meant = {_AS_UV.get(key, key): value for key, value in values.items() if _FOR_INSTALLERS.fullmatch(key)}
+    mirror = read_config(CONFIG).python_mirror if CONFIG.exists() else None
     return {
         **kept,
+        **(uv.python_from(mirror) if mirror else {}),
+        **meant,
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": str(layout.home / "home"),
         "LANG": "C.UTF-8",
         "UV_CACHE_DIR": str(layout.home / "cache"),
         "UV_PYTHON_INSTALL_DIR": str(layout.home / "python"),
+        "UV_TOOL_DIR": str(layout.home / "cache" / "tools"),
         "UV_NO_PROGRESS": "1",
         "UV_SYSTEM_CERTS": "1",
     }

@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 import time
-from typing import Optional
+from typing import Dict, Optional
 
 from droplet import command, launch, nginx, probe, records, unit
 from droplet.app import STATIC
@@ -92,6 +92,11 @@ def keep_values(layout: Layout, number: int) -> None:
 def values_text() -> str:
     """Read the app's values as they are stored."""
     return ENVIRONMENT.read_text(encoding="utf-8") if ENVIRONMENT.exists() else "{}"
+
+
+def values_of(layout: Layout, number: int) -> Dict[str, str]:
+    """Read the values that a release was given."""
+    return launch.read(str(layout.release(number) / launch.SECRETS))
 
 
 def give_values(layout: Layout, number: int, text: str) -> None:

@@ -115,6 +115,7 @@ class Config:
     index_url: Optional[str]
     git_url: Optional[str]
     git_ref: Optional[str]
+    python_mirror: Optional[str] = None  # where uv fetches Pythons
     expires: Optional[int] = None  # unix time, as known at the creation
 
     @property
@@ -134,6 +135,7 @@ def read_config(path: Path = CONFIG) -> Config:
         index_url=told.get("index_url"),
         git_url=git.get("url"),
         git_ref=git.get("ref"),
+        python_mirror=told.get("python_mirror"),
         expires=told.get("expires"),
     )
 

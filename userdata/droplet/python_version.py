@@ -53,3 +53,20 @@ def _meets(version: Tuple[int, int, int], clause: str) -> bool:
         "<": version < full,
     }
     return results[operator]
+
+
+def from_poetry(asked: object) -> Optional[str]:
+    """Write Poetry's caret and tilde as ranges: `^3.10` is `>=3.10,<4`, `~3.10` is `>=3.10,<3.11`."""
+    if not isinstance(asked, str) or not asked.strip() or asked.strip() == "*" or "|" in asked:
+        return None
+    return ",".join(_as_range(clause.strip()) for clause in asked.split(",") if clause.strip())
+
+
+def _as_range(clause: str) -> str:
+    match = re.fullmatch(r"([\^~])\s*(\d+)(?:\.(\d+))?(\.\d+)?", clause)
+    if not match:
+        return clause
+    operator, major, minor, rest = match.groups()
+    low = major + (f".{minor}" if minor else "") + (rest or "")
+    high = f"{int(major) + 1}" if operator == "^" or minor is None else f"{major}.{int(minor) + 1}"
+    return f">={low},<{high}"

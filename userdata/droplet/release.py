@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Optional, Tuple
 
 from droplet import (
+    apt,
     command,
     djangoapp,
     environment,
@@ -151,7 +152,12 @@ def _released(config: Config, number: int, request: Request, journal: Journal) -
     journal.tell("receive", "output", app.why)
     for warning in app.warnings:
         journal.tell("receive", "output", f"warning: {warning}")
-    place = _dependencies(release, journal)
+    lacking = apt.missing(settings.apt) if settings.apt else []
+    if lacking:
+        with journal.stage("packages", " ".join(lacking)) as say:
+            apt.install(lacking, say)
+    values = golive.values_of(layout, number)
+    place = _dependencies(release, values, journal)
     started = process.plan(layout, number, app, place, golive.free_port(), _jobs(release))
     started.save(folder)
     env = process.whole_environment(folder, started)
@@ -229,18 +235,18 @@ def addresses() -> Tuple[str, ...]:
     return (*(one for one in shown if ":" not in one), socket.gethostname(), "localhost", "127.0.0.1")
 
 
-def _dependencies(release: Release, journal: Journal) -> Optional[Path]:
+def _dependencies(release: Release, values: Dict[str, str], journal: Journal) -> Optional[Path]:
     if release.app.kind == STATIC:
         return None
     tree = release.folder / "tree"
     with journal.stage("dependencies", release.app.requirements.source) as say:
-        place = environment.make(environment.Wanted.of(release.app), tree, release.layout, say)
+        place = environment.make(environment.Wanted.of(release.app), tree, release.layout, values, say)
         (release.folder / "environment").write_text(place.name, encoding="utf-8")
         if requirements.builds(tree) and release.app.requirements.mode != "project":
             site = release.folder / "site"
             site.mkdir()
             shutil.chown(str(site), USER, USER)
-            environment.install_project(tree, site, place, release.layout, say)
+            environment.install_project(tree, site, place, release.layout, values, say)
         return place
 
 
@@ -282,7 +288,8 @@ def link_shared(shared: Path, tree: Path, names: Tuple[str, ...]) -> None:
 
 def _shell(line: str, release: Release, env: Dict[str, str], say: Say, limit: float, what: str) -> None:
     words = ["/bin/sh", "-c", line]
-    command.run(words, say=say, cwd=release.root, env=env, user=USER, limit=limit, message=f"{what} `{line}` failed")
+    message = f"{what} `{line}` failed"
+    command.run(words, say=say, cwd=release.root, env=env, user=USER, limit=limit, message=message, gentle=True)
 
 
 __all__ = ["Release", "addresses", "attempt", "finish", "own", "receive", "run"]

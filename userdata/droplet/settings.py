@@ -19,7 +19,9 @@ except ModuleNotFoundError:  # before Python 3.11
         tomllib = None
 
 FILE = "cloudship.toml"
-ELSEWHERE = frozenset({"name", "cloud", "image", "size", "region", "ttl", "owner", "ssh_keys", "env", "user_data"})
+ELSEWHERE = frozenset({"name", "cloud", "image", "size", "region", "ttl", "owner", "ssh_keys", "env", "user_data"}) | {
+    "python_mirror"
+}
 SERVERS = ("gunicorn", "uvicorn")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")

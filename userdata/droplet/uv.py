@@ -69,6 +69,11 @@ def index_url(config: Config) -> Optional[str]:
     return parser.get("global", "index-url", fallback=config.index_url)
 
 
+def python_from(mirror: str) -> Dict[str, str]:
+    """Give uv's variables for a mirror of Pythons: a folder of the builds it knows, or a list (.json) of others."""
+    return {"UV_PYTHON_DOWNLOADS_JSON_URL" if mirror.endswith(".json") else "UV_PYTHON_INSTALL_MIRROR": mirror}
+
+
 def _by_pip(say: Callable[[str], None]) -> None:
     """Let pip fetch it from the index that pip itself defaults to; slower, since pip must be installed first."""
     say("no package index is configured; asking pip for its own")
