@@ -11,7 +11,8 @@ import shutil
 import socket
 import subprocess
 import time
-from typing import Dict, Optional
+from contextlib import contextmanager
+from typing import Dict, Iterator, Optional
 
 from droplet import command, launch, nginx, probe, records, unit
 from droplet.app import STATIC
@@ -118,15 +119,11 @@ def free_port() -> int:
         return int(probing.getsockname()[1])
 
 
-class Synced:
-    """Brings a release's files to the disk while it starts, so that a power cut after the switch finds them."""
-
-    def __init__(self, layout: Layout, number: int) -> None:
-        self._sync = subprocess.Popen(["sync", "-f", str(layout.release(number))])
-
-    def wait(self) -> None:
-        """Wait until they are there."""
-        self._sync.wait()
+@contextmanager
+def synced(layout: Layout, number: int) -> Iterator[None]:
+    """Bring a release's files to the disk while it starts, so that a power cut after the switch finds them."""
+    with subprocess.Popen(["sync", "-f", str(layout.release(number))]):
+        yield
 
 
 def _settle_afterwards(number: int, before: Optional[int], action: str) -> None:

@@ -172,9 +172,8 @@ def _released(config: Config, number: int, request: Request, journal: Journal) -
 def finish(layout: Layout, number: int, journal: Journal) -> None:
     """Take a release that is built live."""
     record = Record.load(layout, number)
-    synced = golive.Synced(layout, number)
-    golive.start(layout, number, record, journal)
-    synced.wait()
+    with golive.synced(layout, number):
+        golive.start(layout, number, record, journal)
     records.complete(layout, number)
     golive.make_live(layout, number, journal, action=record.action, by=record.by)
 
@@ -214,11 +213,10 @@ def receive(layout: Layout, number: int, commit: str) -> None:
     folder = layout.release(number)
     for name in ("tree", "run", "generated"):
         (folder / name).mkdir()
-    archive = subprocess.Popen(
-        ["git", "-C", str(layout.repository), "archive", "--format=tar", commit], stdout=subprocess.PIPE
-    )
-    unpacked = subprocess.run(["tar", "-x", "-C", str(folder / "tree")], stdin=archive.stdout, check=False)
-    if archive.wait() != 0 or unpacked.returncode != 0:
+    words = ["git", "-C", str(layout.repository), "archive", "--format=tar", commit]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as archive:
+        unpacked = subprocess.run(["tar", "-x", "-C", str(folder / "tree")], stdin=archive.stdout, check=False)
+    if archive.returncode != 0 or unpacked.returncode != 0:
         raise StageError(f"the commit {commit[:10]} cannot be unpacked")
     own(folder / "tree", folder / "run")
     golive.give_values(layout, number, golive.values_text())

@@ -39,6 +39,7 @@ def settle(config: Config, number: int, before: Optional[int], action: str) -> N
         _follow(layout, number, action)
         watched = Record.load(layout, number).watch if action != "rollback" else 0.0
         reason = _watch(layout, number, before, log, watched)
+        log.close()
         if reason:
             _go_back(layout, number, before, reason, journal)
         else:

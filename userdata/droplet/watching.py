@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterable, Optional
+from typing import Iterable, List, Optional
 
 ACCESS = Path("/var/log/nginx/cloudship.log")  # time, release, status, the app's own status: see nginx/
 FEWEST = 3  # errors that make a case; one may be anybody's
@@ -45,11 +46,17 @@ def verdict(before: Answers, after: Answers) -> Optional[str]:
 
 
 class Log:
-    """The log, from here on."""
+    """The log, from here on; it is held open, so that lines are counted also when it is rotated meanwhile."""
 
     def __init__(self, path: Path = ACCESS) -> None:
         self._path = path
-        self._start = path.stat().st_size if path.exists() else 0
+        self._file = path.open("rb") if path.exists() else None
+        self._start = self._file.seek(0, os.SEEK_END) if self._file else 0
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._file:
+            self._file.close()
 
     def before(self, release: int) -> Answers:
         """Count what a release answered until now, as far as it is worth looking back."""
@@ -58,12 +65,19 @@ class Log:
 
     def since(self, release: int) -> Answers:
         """Count what a release answered from here on."""
-        return count(self._lines(self._start, -1), release)
+        return count([*self._lines(self._start, -1), *self._rotated()], release)
 
-    def _lines(self, begin: int, size: int) -> Iterable[str]:
+    def _lines(self, begin: int, size: int) -> List[str]:
+        if not self._file:
+            return []
+        self._file.seek(begin)
+        return self._file.read(size).decode("utf-8", "replace").splitlines()
+
+    def _rotated(self) -> List[str]:
+        """Read the file that has taken the place of the one we hold."""
         try:
-            with self._path.open("rb") as file:
-                file.seek(begin)
-                return file.read(size).decode("utf-8", "replace").splitlines()
+            with self._path.open("rb") as now:
+                same = self._file and os.path.sameopenfile(now.fileno(), self._file.fileno())
+                return [] if same else now.read().decode("utf-8", "replace").splitlines()
         except OSError:
-            return ()
+            return []

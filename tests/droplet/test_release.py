@@ -1,0 +1,143 @@
+"""A whole release, stage by stage, on a droplet in a folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from campaign.dropletbox import DropletBox
+
+from droplet import changing, journal, records, settling
+from droplet.journal import StageError
+
+
+@pytest.fixture
+def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DropletBox]:
+    """One droplet."""
+    found = DropletBox(tmp_path)
+    found.make()
+    found.install(monkeypatch)
+    yield found
+    found.power_off()
+
+
+def _stages(box: DropletBox, number: int) -> list[str]:
+    events = journal.read(box.layout.release(number) / "log.jsonl")
+    return [event["stage"] for event in events if event["state"] == journal.DONE]
+
+
+def test_a_release_goes_through_its_stages_and_answers(box: DropletBox) -> None:
+    """Each stage is told with its seconds; the release is complete before it is live."""
+    number = box.release(box.commit())
+    assert (1, "1") == (number, box.answer())
+    assert ["receive", "dependencies", "build", "start", "probe", "switch"] == _stages(box, number)
+    assert (1,) == records.good(box.layout)
+
+
+def test_build_and_release_commands_run_in_the_new_tree_before_it_starts(box: DropletBox) -> None:
+    """With what they say in the log, and the release's own values."""
+    (box.folder / "env.json").write_text(json.dumps({"WORD": "it's"}))
+    toml = "build = 'echo built $WORD > built; cat built'\nrelease = 'echo migrated; ls'\n"
+    number = box.release(box.commit(cloudship__toml=toml))
+    said = [one["text"] for one in journal.read(box.layout.release(number) / "log.jsonl") if one["state"] == "output"]
+    assert ["built it's", "migrated", "app.py", "built", "cloudship.toml", "requirements.txt"] == said[1:-1]
+
+
+@pytest.mark.parametrize(
+    ("files", "stage", "message"),
+    [
+        ({"cloudship__toml": "build = 'echo no good; exit 3'\n"}, "build", "the build command"),
+        ({"cloudship__toml": "release = 'echo no table; exit 1'\n"}, "release", "the release command"),
+        ({"broken": ""}, "start", "the process ended with status 1"),
+        ({"status": "500"}, "start", "it answered 500"),
+        ({"cloudship__toml": "buidl = 'x'\n"}, "receive", "did you mean"),
+        ({"cloudship__toml": "[health]\nstatus = 204\ntimeout = 0.3\n"}, "start", "it answered 200"),
+    ],
+)
+def test_a_stage_that_fails_leaves_the_live_release(
+    box: DropletBox, files: dict[str, str], stage: str, message: str
+) -> None:
+    """The one before answers, what was started is stopped, and the reason is written down."""
+    box.release(box.commit())
+    with pytest.raises(StageError, match=message):
+        box.release(box.commit(**files))
+    assert "1" == box.answer()
+    assert ["cloudship-app@1.service"] == box.running()
+    assert "failed" == records.state(box.layout, 2, 1)
+    assert _stages(box, 2)[-1:] == {"build": ["dependencies"], "release": ["build"], "receive": ["receive"]}.get(
+        stage, ["start"]
+    )
+
+
+def test_a_rollback_makes_an_earlier_release_live_again_with_its_values(box: DropletBox) -> None:
+    """Also while that one still drains: it runs, and is not started anew."""
+    box.release(box.commit())
+    (box.folder / "env.json").write_text(json.dumps({"WORD": "two"}))
+    box.release(box.commit())
+    before = (box.folder / "units" / "cloudship-app@1.service").read_text()
+    assert 1 == changing.rollback(box.config, None, "me", lambda line: None)
+    assert ("1", before) == (box.answer(), (box.folder / "units" / "cloudship-app@1.service").read_text())
+    assert {} == changing.stored()
+
+
+def test_a_release_that_came_back_is_not_stopped_by_its_drain(box: DropletBox) -> None:
+    """Whoever drains it looks under the lock whether it is live."""
+    box.release(box.commit())
+    box.release(box.commit())
+    changing.rollback(box.config, None, "me", lambda line: None)
+    settling._retire(box.layout, 1, 1.0, journal.Journal(None))
+    assert "1" == box.answer()
+    settling._retire(box.layout, 2, 1.0, journal.Journal(None))
+    assert ["cloudship-app@1.service"] == box.running()
+
+
+def test_after_a_switch_the_old_one_drains_and_stops_and_workers_follow(box: DropletBox) -> None:
+    """What `settle` does in a process of its own."""
+    box.release(box.commit())
+    box.release(box.commit(Procfile="web: gunicorn app:app\nworker: sleep 60\n", cloudship__toml="watch = 0\n"))
+    settling.settle(box.config, 2, 1, "push")
+    assert ["cloudship-app@2.service", "cloudship-worker@2-worker-1.service"] == box.running()
+
+
+def test_a_release_whose_process_dies_after_the_switch_goes_back(box: DropletBox) -> None:
+    """By itself, within the watch."""
+    box.release(box.commit())
+    box.release(box.commit())
+    box._stop("cloudship-app@2.service")
+    settling.settle(box.config, 2, 1, "push")
+    assert ("1", "failed") == (box.answer(), records.state(box.layout, 2, 1))
+
+
+def test_five_good_releases_and_three_failed_ones_are_kept(box: DropletBox) -> None:
+    """And whatever is live."""
+    good = box.commit()
+    for _ in range(7):
+        box.release(good)
+    for _ in range(4):
+        with pytest.raises(StageError):
+            box.release(box.commit(cloudship__toml="build = 'exit 1'\n"))
+    settling.clean(box.layout)
+    assert (3, 4, 5, 6, 7, 9, 10, 11) == box.layout.numbers()
+
+
+def test_changed_values_make_a_copy_without_a_build(box: DropletBox) -> None:
+    """The same tree, under a number of its own."""
+    box.release(box.commit(cloudship__toml="build = 'date +%N > stamp'\n"))
+    said = changing.edit_values(box.config, {"set": {"WORD": 'a "b" $c\n'}}, "me", lambda line: None)
+    assert ((2, ""), "2", {"WORD": 'a "b" $c\n'}) == (said, box.answer(), changing.stored())
+    stamps = {(box.layout.release(number) / "tree" / "stamp").read_text() for number in (1, 2)}
+    assert 1 == len(stamps)
+
+
+def test_new_debian_packages_are_installed_before_the_build(box: DropletBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are not there yet, and only those."""
+    from droplet import apt
+
+    asked: list[Any] = []
+    monkeypatch.setattr(apt, "missing", lambda names: [one for one in names if one != "git"])
+    monkeypatch.setattr(apt, "install", lambda names, say: asked.extend(names))
+    box.release(box.commit(cloudship__toml="apt = ['git', 'libpq5']\n"))
+    assert ["libpq5"] == asked

@@ -1,0 +1,78 @@
+"""The first seconds after a switch, as the log tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from droplet.watching import Answers, Log, count, verdict
+
+
+def _lines(release: int, *statuses: int, own: bool = True) -> str:
+    return "".join(f"1.0 {release} {status} {status if own else '-'}\n" for status in statuses)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A log in which release 1 has answered."""
+    found = tmp_path / "cloudship.log"
+    found.write_text(_lines(1, 200, 200, 500, 200))
+    return found
+
+
+@pytest.fixture
+def log(path: Path) -> Iterator[Log]:
+    """That log, from here on."""
+    found = Log(path)
+    yield found
+    found.close()
+
+
+def test_only_the_releases_own_answers_count() -> None:
+    """Neither another's, nor those that nginx gave by itself, nor what is no line of ours."""
+    lines = (_lines(2, 200, 502) + _lines(2, 503, own=False) + _lines(1, 500) + "garbage\n").splitlines()
+    assert Answers(2, 1) == count(lines, 2)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "goes_back"),
+    [
+        (Answers(100, 0), Answers(10, 3), True),
+        (Answers(100, 0), Answers(10, 2), False),
+        (Answers(100, 0), Answers(100, 9), False),
+        (Answers(100, 30), Answers(100, 50), False),
+        (Answers(100, 30), Answers(100, 60), True),
+        (Answers(), Answers(3, 3), True),
+        (Answers(), Answers(), False),
+    ],
+)
+def test_a_release_goes_back_for_errors_that_are_new_and_many(before: Answers, after: Answers, goes_back: bool) -> None:
+    """Three at least, a tenth of all, twice the share of the one before."""
+    assert goes_back == (verdict(before, after) is not None)
+
+
+def test_before_and_since_are_told_apart(path: Path, log: Log) -> None:
+    """By where the log ended when the watch began."""
+    with path.open("a") as file:
+        file.write(_lines(1, 500) + _lines(2, 200, 500))
+    assert (Answers(4, 1), Answers(2, 1), Answers(1, 1)) == (log.before(1), log.since(2), log.since(1))
+
+
+def test_a_rotation_in_between_loses_no_line(path: Path, log: Log) -> None:
+    """What nginx still writes into the old file counts, and what it writes into the new one."""
+    moved = path.rename(path.with_suffix(".log.1"))
+    path.write_text(_lines(2, 500))
+    with moved.open("a") as file:
+        file.write(_lines(2, 500, 200))
+    assert Answers(3, 2) == log.since(2)
+    assert Answers(4, 1) == log.before(1)
+
+
+def test_a_log_that_is_not_there_yet_is_read_once_it_is(tmp_path: Path) -> None:
+    """The first visitor makes it."""
+    log = Log(tmp_path / "none.log")
+    assert Answers() == log.since(1)
+    (tmp_path / "none.log").write_text(_lines(1, 200))
+    assert Answers(1, 0) == log.since(1)
