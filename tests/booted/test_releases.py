@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import digitalocean
 import pytest
 import requests
 from typing_extensions import Self
 
-from cloudship.errors import GitError, ReleaseFailed
+from cloudship.errors import CloudshipError, GitError, ReleaseFailed
 
 RATE, CLIENTS = 200, 8  # requests a second in all, and who sends them
 APP = """
@@ -266,6 +267,47 @@ def test_a_kill_of_the_release_program_at_any_stage_leaves_one_live(ship: Any, a
     assert str(number) == requests.get(ship.url, timeout=5).text.split()[0]
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_droplet_that_loses_its_power_at_any_stage_comes_back_with_one_live(ship: Any, app: Path, stage: str) -> None:
+    """The old or the new release answers after the next boot, and the next deploy works."""
+    before = int(requests.get(ship.url, timeout=5).text.split()[0])
+    machine = digitalocean.Droplet(id=ship.droplet_id, token=ship._client._endpoint.token.reveal())
+    machine.end_point = ship._client._endpoint.url
+    cut = threading.Event()
+
+    def cut_power(event: Any) -> None:
+        if not cut.is_set() and getattr(event, "line", "").startswith(f"-> {stage}"):
+            cut.set()
+            machine.power_off()
+
+    source = write(app, mark=f"power {stage}", cloudship__toml="build = 'sleep 0.3'\n")
+    with contextlib.suppress(CloudshipError):  # the cut may come after the switch, which takes no time
+        ship.deploy(source, notify=cut_power)
+    assert cut.is_set()
+    _until(lambda: machine.load().status == "off")
+    machine.power_on()
+    _until(lambda: _answered(ship), limit=60)
+    assert int(_answered(ship)) >= before
+    number = ship.deploy(write(app)).release
+    assert str(number) == _answered(ship)
+
+
+def test_a_rollback_to_a_release_that_still_drains_loses_nothing(ship: Any, app: Path) -> None:
+    """A request that the old one is at work on ends well, and so do those that come after it is live again."""
+    ship.deploy(write(app, work="time.sleep(3 if __import__('flask').request.args else 0)", mark="slow"))
+    slow = ship.status()["release"]
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(requests.get, f"{ship.url}?slow=1", timeout=20)
+        time.sleep(0.3)
+        ship.deploy(write(app))
+        ship.rollback(slow)
+        assert str(slow) == _answered(ship)
+        assert (200, f"{slow} slow") == (waiting.result().status_code, waiting.result().text)
+    time.sleep(2)  # whoever drains must have seen by now that it is live
+    assert [str(slow)] * 5 == [_answered(ship) for _ in range(5)]
+    ship.deploy(write(app))
+
+
 def test_git_push_releases_and_a_failed_release_rejects_the_push(ship: Any, app: Path, tmp_path: Path) -> None:
     """The remote that `up` would set up in a checkout; the release log streams, and the URL is said."""
     from cloudship import checkouts
@@ -288,6 +330,14 @@ def test_git_push_releases_and_a_failed_release_rejects_the_push(ship: Any, app:
     assert done.returncode != 0
     assert "nothing_at_all" in done.stderr
     assert "pushed" in requests.get(ship.url, timeout=5).text
+
+
+def _answered(ship: Any) -> str:
+    """Say which release answers; empty: none does."""
+    with contextlib.suppress(requests.RequestException):
+        answer = requests.get(ship.url, timeout=2)
+        return answer.text.split()[0] if answer.status_code == 200 else ""
+    return ""
 
 
 def _until(good: Callable[[], Any], limit: float = 20) -> None:
