@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import releases
 from handmade import seconds as handmade
 
 ROOT = Path(__file__).parent.parent
@@ -31,8 +32,9 @@ def main() -> None:
             phases.append(told)
             memory.append(peak)
             print(f"run {run + 1}: by hand {scripts[-1]:.2f} s, cloudship up {taken:.2f} s", flush=True)
+        deployed = releases.measure(Path(place))
     subprocess.run([sys.executable, "-m", "cloudship", "local", "stop"], check=True, capture_output=True)
-    _write(scripts, ships, phases, memory)
+    _write(scripts, ships, phases, memory, releases.lines(deployed))
 
 
 def _up() -> tuple[float, dict[str, float], float]:
@@ -64,7 +66,9 @@ def _interpreter(*words: str) -> float:
     return statistics.median(times)
 
 
-def _write(scripts: list[float], ships: list[float], phases: list[dict[str, float]], memory: list[float]) -> None:
+def _write(
+    scripts: list[float], ships: list[float], phases: list[dict[str, float]], memory: list[float], more: list[str]
+) -> None:
     by_hand, ours = statistics.median(scripts), statistics.median(ships)
     bare = _interpreter("-c", "pass")
     usage = _interpreter("-m", "cloudship", "--help") - bare
@@ -87,6 +91,7 @@ def _write(scripts: list[float], ships: list[float], phases: list[dict[str, floa
         "| --- | --- |",
         *(f"| {name} | {taken:.2f} |" for name, taken in named.items()),
         "",
+        *more,
     ]
     (ROOT / "docs" / "speed.md").write_text("\n".join(lines), encoding="utf-8")
     print("\n".join(lines))

@@ -87,8 +87,13 @@ class LaunchFiles:
 
     @property
     def host(self) -> str:
-        """The host's name in OpenSSH's configuration: the ship, its cloud, and ours."""
-        return f"{self.folder.parent.name}.{self.folder.parent.parent.name}.cloudship"
+        """
+        The host's name in OpenSSH's configuration: the ship, its launch, and ours.
+
+        The launch is in it because a ship's name is used again, after a cloud was reset or in another local cloud, and
+        OpenSSH takes the first file that knows a name.
+        """
+        return f"{self.folder.parent.name}.{self.launch}.cloudship"
 
     @property
     def alias(self) -> str:

@@ -76,13 +76,27 @@ def test_a_checkout_is_tied_to_its_ship_and_released_with_it(checkout: Path, fil
     before = (checkout / ".git" / "config").read_text()
     told = checkouts.tie(checkout, files, name="shop", address="10.0.0.9")
     assert "git push ship main deploys from here" == told
-    assert "ssh://root@shop.local.cloudship/srv/shop/repo.git" == _git(checkout, "remote", "get-url", "ship")
+    assert "ssh://root@shop.0123456789.cloudship/srv/shop/repo.git" == _git(checkout, "remote", "get-url", "ship")
     command = _git(checkout, "config", "core.sshCommand").split()
-    shown = subprocess.run([*command, "-G", "shop.local.cloudship"], capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        [*command, "-G", "shop.0123456789.cloudship"], capture_output=True, text=True, check=True
+    ).stdout
     assert {"hostname 10.0.0.9", "user root", f"identityfile {files.identity}"} <= set(shown.splitlines())
     checkouts.forget(files, name="shop")
     assert before == (checkout / ".git" / "config").read_text()
     assert not files.folder.exists()
+
+
+def test_a_ship_of_the_same_name_is_another_host(checkout: Path, files: LaunchFiles) -> None:
+    """What an earlier launch left, whose cloud was reset, leads nobody astray."""
+    checkouts.tie(checkout, files, name="shop", address="10.0.0.9")
+    folder = files.folder.parent / "fedcba9876"
+    folder.mkdir()
+    checkouts.tie(checkout, LaunchFiles(folder, "fedcba9876"), name="shop", address="10.0.0.10")
+    command = _git(checkout, "config", "core.sshCommand").split()
+    host = _git(checkout, "remote", "get-url", "ship").partition("@")[2].partition("/")[0]
+    shown = subprocess.run([*command, "-G", host], capture_output=True, text=True, check=True).stdout
+    assert "hostname 10.0.0.10" in shown.splitlines()
 
 
 def test_what_the_user_set_up_is_left_alone(checkout: Path, files: LaunchFiles) -> None:

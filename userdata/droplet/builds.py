@@ -1,5 +1,5 @@
 """
-Builds stand back behind the live release, so that a small droplet survives them.
+Builds stand back behind the live release, so that a small droplet survives them; where none is live, nothing does.
 
 They run niced in a slice of their own with a limit on memory, and are the first that the kernel ends when memory runs
 out.
@@ -14,12 +14,24 @@ from typing import Tuple
 
 SLICE = "cloudship-build.slice"
 SYSTEMD = Path("/run/systemd/system")  # is there where it is PID 1
-_NICE, _OOM = 10, 500  # of 19, and of 1000: above every service, so a build is what the kernel ends first
+NICE = 19  # of 19: whoever has visitors gets nearly all of a core that both want
+_OOM = 500  # of 1000: above every service, so a build is what the kernel ends first
+
+
+def stand_back() -> None:
+    """Let this process, and what it starts, come after the live release for the cores."""
+    os.nice(max(0, NICE - os.nice(0)))
+
+
+def step_forward() -> None:
+    """Come before builds again: what is left to do is short, and everybody waits for it."""
+    if os.geteuid() == 0:
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
 
 
 def gently() -> Tuple[str, ...]:
     """Give the words that run the rest as a build."""
-    words = ("nice", "-n", str(_NICE), "choom", "-n", str(_OOM), "--")
+    words = ("nice", "-n", str(max(0, NICE - os.nice(0))), "choom", "-n", str(_OOM), "--")
     if os.geteuid() != 0 or not shutil.which("systemd-run") or not SYSTEMD.is_dir():
         return words
     return ("systemd-run", "--scope", "--quiet", "--collect", f"--slice={SLICE}", "--", *words)

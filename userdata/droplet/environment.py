@@ -120,7 +120,14 @@ def install_project(
     words = ("pip", "install", "--no-deps", "--target", str(site), "--python", str(environment), ".")
     env = _environment(layout, values)
     try:
-        command.run([str(uv.BINARY), *words], cwd=tree, env=env, user=USER, limit=_INSTALL_LIMIT, gentle=True)
+        command.run(
+            [str(uv.BINARY), *words],
+            cwd=tree,
+            env=env,
+            user=USER,
+            limit=_INSTALL_LIMIT,
+            gentle=layout.live() is not None,
+        )
     except StageError as error:
         say(f"the project itself is not installed, it runs from its tree: {(error.lines or ['no reason given'])[-1]}")
 
@@ -203,7 +210,7 @@ class _Installation:
             user=USER,
             limit=_INSTALL_LIMIT,
             message=f"`{shown}` failed",
-            gentle=True,
+            gentle=self.layout.live() is not None,
         )
 
 

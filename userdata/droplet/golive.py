@@ -14,7 +14,7 @@ import time
 from contextlib import contextmanager
 from typing import Dict, Iterator, Optional
 
-from droplet import command, launch, nginx, probe, records, unit
+from droplet import builds, command, launch, nginx, probe, records, unit
 from droplet.app import STATIC
 from droplet.journal import Journal, StageError
 from droplet.layout import ENVIRONMENT, USER, Layout, replace_link, replace_text
@@ -22,6 +22,7 @@ from droplet.process import Processes
 from droplet.records import Record
 
 KEEPS_VALUES = ("env", "rollback", "watch")  # their values count from then on; a push has taken those stored
+_WARM = 2.0  # seconds
 _PROGRAM = "/usr/local/sbin/cloudship-droplet"
 
 
@@ -38,6 +39,8 @@ def start(layout: Layout, number: int, record: Record, journal: Journal) -> None
         return
     with journal.stage("start", unit.name(number)):
         unit.start_web(number, processes.port, folder)
+        if layout.live() is None:
+            unit.prioritize(number, 0)
     try:
         with journal.stage("probe", f"GET {record.health_path}") as say:
             got = probe.until_healthy(
@@ -49,6 +52,8 @@ def start(layout: Layout, number: int, record: Record, journal: Journal) -> None
                 dead=lambda: unit.death(number),
             )
             say(f"it answers {got}")
+            if layout.live() is not None:  # else nobody notices a worker that comes later
+                _warm(layout, number, record, int(processes.environment.get("WEB_CONCURRENCY", "1")))
             _alive(number)
     except StageError as error:
         time.sleep(0.05)  # the last words may still be on their way to the journal
@@ -63,10 +68,16 @@ def _alive(number: int) -> None:
         raise StageError(reason)
 
 
+def _warm(layout: Layout, number: int, record: Record, workers: int) -> None:
+    probe.warm(layout.socket(number), record.health_path, first_address(), count=2 * workers, limit=_WARM)
+
+
 def make_live(layout: Layout, number: int, journal: Journal, *, action: str, by: str) -> None:
     """Switch to a release that answers; what comes after the switch is done by a process of its own."""
     before = layout.live()
     _settle_afterwards(number, before, action)
+    unit.prioritize(number, 0)
+    builds.step_forward()
     with journal.stage("switch"):
         switch(layout, number, action=action, by=by)
 
@@ -130,7 +141,9 @@ def _settle_afterwards(number: int, before: Optional[int], action: str) -> None:
     """Start what waits for our lock and then looks after the switch, or after us where we die before it."""
     name = f"cloudship-settle-{number}-{os.getpid()}"
     words = [_PROGRAM, "settle", str(number), str(before or 0), action]
-    command.run(["systemd-run", "--quiet", "--no-block", "--collect", f"--unit={name}", *words])
+    command.run(
+        ["systemd-run", "--quiet", "--no-block", "--collect", f"--nice={builds.NICE}", f"--unit={name}", *words]
+    )
 
 
 def _listens(port: int) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import http.client
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Callable, Optional
 
 from droplet.journal import StageError
 
 ATTEMPT = 10.0  # seconds for one answer
+_QUICK = 0.05  # seconds in which all of a round were answered: nobody is still starting
 
 
 class _Connection(http.client.HTTPConnection):
@@ -41,6 +43,35 @@ def ask(path: Path, url: str, host: str, *, timeout: float = ATTEMPT) -> int:
         raise ConnectionError(f"no answer in HTTP: {error!r}") from error
     finally:
         connection.close()
+
+
+def warm(path: Path, url: str, host: str, *, count: int, limit: float) -> None:
+    """
+    Ask for a page many times at once, so that every worker has answered once before a visitor asks it.
+
+    The first answer of a worker is its slowest: it imports and compiles what it had put off. What they answer is not
+    judged here.
+
+    Args:
+        path: the release's socket.
+        url: the page.
+        host: as visitors name it.
+        count: how many at once.
+        limit: seconds; rounds go on until one is answered quickly, or so long.
+    """
+    deadline, slowest = time.monotonic() + limit, limit
+    with ThreadPoolExecutor(count) as threads:
+        while slowest > _QUICK and time.monotonic() < deadline:
+            slowest = max(threads.map(lambda _: _seconds(path, url, host, limit), range(count)))
+
+
+def _seconds(path: Path, url: str, host: str, limit: float) -> float:
+    began = time.monotonic()
+    try:
+        ask(path, url, host, timeout=limit)
+    except OSError:
+        return limit
+    return time.monotonic() - began
 
 
 def until_healthy(

@@ -286,8 +286,8 @@ def link_shared(shared: Path, tree: Path, names: Tuple[str, ...]) -> None:
 
 def _shell(line: str, release: Release, env: Dict[str, str], say: Say, limit: float, what: str) -> None:
     words = ["/bin/sh", "-c", line]
-    message = f"{what} `{line}` failed"
-    command.run(words, say=say, cwd=release.root, env=env, user=USER, limit=limit, message=message, gentle=True)
+    message, gentle = f"{what} `{line}` failed", release.layout.live() is not None
+    command.run(words, say=say, cwd=release.root, env=env, user=USER, limit=limit, message=message, gentle=gentle)
 
 
 __all__ = ["Release", "addresses", "attempt", "finish", "own", "receive", "run"]

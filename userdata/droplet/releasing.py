@@ -7,7 +7,20 @@ import os
 import sys
 from typing import Callable, Dict, List, Optional, Tuple
 
-from droplet import changing, formation, hook, journal, layout, lock, maintenance, process, records, release, settling
+from droplet import (
+    builds,
+    changing,
+    formation,
+    hook,
+    journal,
+    layout,
+    lock,
+    maintenance,
+    process,
+    records,
+    release,
+    settling,
+)
 from droplet.inside import wrong
 
 
@@ -119,6 +132,8 @@ def settle(words: List[str]) -> int:
 
 def _told(work: Callable[[], Tuple[Optional[int], str]]) -> int:
     """Carry out what makes a release live, and say how that went, as the client reads it."""
+    if layout.read_config().layout.live() is not None:
+        builds.stand_back()
     try:
         number, more = work()
     except (changing.RefusedError, hook.RefusedError) as error:

@@ -30,6 +30,9 @@ def is_wanted(memory_mib: int, swaps: str, free_mib: int) -> bool:
 
 def add(memory_mib: int, say: Callable[[str], None], *, file: Path = FILE, table: Path = _TABLE) -> bool:
     """Add one that stays, and say whether it is there; a machine that allows none is as it was."""
+    if command.output(["systemd-detect-virt", "--container"]).strip():
+        say("no swap file: a container is allowed none")
+        return False
     free = shutil.disk_usage(str(file.parent)).free >> 20
     if file.exists() or not is_wanted(memory_mib, Path("/proc/swaps").read_text(encoding="utf-8"), free):
         return False
