@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import limits
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -14,6 +15,11 @@ _FOREIGN = (
     "DIGITALOCEAN_ACCESS_TOKEN",
     "DIGITALOCEAN_TOKEN",
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hold the closed list of what may be skipped."""
+    config.pluginmanager.register(limits.enforcement(), "cloudship-limits")
 
 
 @pytest.fixture(autouse=True)
