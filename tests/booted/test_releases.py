@@ -105,7 +105,7 @@ class Load:
                 if answer.status != 200:
                     self.failed.append(f"status {answer.status}")
                 connection.close()
-            except OSError as error:
+            except (OSError, http.client.HTTPException) as error:
                 self.failed.append(repr(error))
             self.times.append(time.monotonic() - began)
             due += pause
@@ -171,6 +171,7 @@ BROKEN: dict[str, tuple[dict[str, str], str]] = {
     "a circular import": ({"top": "from app import home", "other__py": ""}, "import"),
     "no permission": ({"top": "open('/etc/shadow')"}, "Permission"),
     "an encoding error": ({"top": "b'\\xff'.decode()"}, "UnicodeDecodeError"),
+    "fills its disk": ({"top": "f = open('fill', 'wb'); os.posix_fallocate(f.fileno(), 0, 1 << 40)"}, "No space left"),
 }
 
 
@@ -203,6 +204,20 @@ def test_errors_after_the_switch_roll_back_by_themselves(ship: Any, app: Path, t
     assert "failed" == {one.number: one.state for one in ship.releases()}[number]
     with pytest.raises(Exception, match="failed"):
         ship.rollback(number)
+
+
+def test_a_release_that_dies_after_the_switch_refuses_nobody(ship: Any, app: Path, tmp_path: Path) -> None:
+    """The one before, which still runs, answers in its place, and is live again by itself."""
+    before = ship.status()["release"]
+    dying = "import threading; threading.Timer(3, os.kill, (os.getppid(), 9)).start()"
+    with Load(ship) as load:
+        number = ship.deploy(write(tmp_path / "dying", top=dying)).release
+        _until(lambda: ship.status()["release"] == before)
+        time.sleep(1)
+    assert [] == [one for one in load.failed if one.startswith("status")]
+    assert len(load.failed) <= CLIENTS  # answers that were half sent when it died
+    found = next(one for one in ship.releases() if one.number == number)
+    assert ("failed", True) == (found.state, "the process ended" in str(found.failure))
 
 
 def test_processes_and_schedules_follow_the_release(ship: Any, app: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from campaign.dropletbox import DropletBox
 
-from droplet import changing, journal, records, settling
+from droplet import changing, golive, journal, layout, records, settling
 from droplet.journal import StageError
 
 
@@ -109,6 +109,24 @@ def test_a_release_whose_process_dies_after_the_switch_goes_back(box: DropletBox
     box._stop("cloudship-app@2.service")
     settling.settle(box.config, 2, 1, "push")
     assert ("1", "failed") == (box.answer(), records.state(box.layout, 2, 1))
+
+
+def test_on_the_way_back_the_dead_release_never_stands_in_both_places(
+    box: DropletBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nginx asks one of the two at every moment, and one of them is alive."""
+    box.release(box.commit())
+    box.release(box.commit())
+    box._stop("cloudship-app@2.service")
+    places: list[set[str]] = []
+
+    def led(link: Path, target: Path) -> None:
+        layout.replace_link(link, target)
+        places.append({one.resolve().name for one in (box.layout.current, box.layout.previous)})
+
+    monkeypatch.setattr(golive, "replace_link", led)
+    settling.settle(box.config, 2, 1, "push")
+    assert [{"1"}, {"1", "2"}] == places
 
 
 def test_five_good_releases_and_three_failed_ones_are_kept(box: DropletBox) -> None:

@@ -36,6 +36,11 @@ def test_only_the_releases_own_answers_count() -> None:
     assert Answers(2, 1) == count(lines, 2)
 
 
+def test_an_error_counts_also_where_the_release_before_answered_in_its_place() -> None:
+    """Visitors have noticed nothing yet; they would once that one has drained."""
+    assert Answers(1, 1) == count(["1.0 2 200 502, 200"], 2)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "goes_back"),
     [

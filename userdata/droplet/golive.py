@@ -85,9 +85,12 @@ def make_live(layout: Layout, number: int, journal: Journal, *, action: str, by:
 def switch(layout: Layout, number: int, *, action: str, by: str) -> None:
     """Make a release the live one: one rename; all else here only follows it."""
     before = layout.live()
+    links = [(layout.current, number)]
     if before is not None and before != number:
-        replace_link(layout.previous, layout.release(before))
-    replace_link(layout.current, layout.release(number))
+        # What is gone back from may be dead: it takes the place of the one before only when that one is live.
+        links.insert(1 if action == "watch" else 0, (layout.previous, before))
+    for link, leads_to in links:
+        replace_link(link, layout.release(leads_to))
     nginx.serve("static" if Record.load(layout, number).kind == STATIC else "app")
     records.went_live(layout, number, action, by)
     if action in KEEPS_VALUES:

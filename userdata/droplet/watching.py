@@ -34,7 +34,7 @@ def count(lines: Iterable[str], release: int) -> Answers:
         if len(words) < 4 or words[1] != str(release) or words[3] == "-":
             continue
         answers += 1
-        errors += words[2].startswith("5")
+        errors += words[3].startswith("5")  # also where the release before answered in its place
     return Answers(answers, errors)
 
 
