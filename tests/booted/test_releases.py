@@ -323,6 +323,24 @@ def test_a_rollback_to_a_release_that_still_drains_loses_nothing(ship: Any, app:
     ship.deploy(write(app))
 
 
+def test_two_deploys_at_once_come_one_after_the_other(ship: Any, app: Path, tmp_path: Path) -> None:
+    """The second one hears for whom it waits, and is live in the end."""
+    begun, said = threading.Event(), list[str]()
+    slow = write(tmp_path / "slow", mark="first", cloudship__toml="build = 'sleep 2'\n")
+
+    def heard(event: Any) -> None:
+        if getattr(event, "line", "").startswith("-> build"):
+            begun.set()
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        first = pool.submit(ship.deploy, slow, notify=heard)
+        assert begun.wait(30)
+        second = ship.deploy(write(app, mark="second"), notify=lambda event: said.append(getattr(event, "line", "")))
+        number = first.result().release
+    assert any(line.startswith(f"cloudship: waiting for release {number} (") for line in said), said
+    assert (number + 1, f"{number + 1} second") == (second.release, requests.get(ship.url, timeout=5).text)
+
+
 def test_git_push_releases_and_a_failed_release_rejects_the_push(ship: Any, app: Path, tmp_path: Path) -> None:
     """The remote that `up` would set up in a checkout; the release log streams, and the URL is said."""
     from cloudship import checkouts
