@@ -246,6 +246,23 @@ def test_values_make_a_release_and_come_back_with_a_rollback(ship: Any, app: Pat
     assert "none" == requests.get(ship.url, timeout=5).text
 
 
+def test_pages_of_the_release_before_still_find_their_hashed_files(ship: Any, app: Path, tmp_path: Path) -> None:
+    """For as long as it is the one before; hashed names are cached for ever, plain ones are not."""
+    names = ("app.3f9ac21b.js", "app.77c0de11.js")
+    for name in names:
+        folder = write(tmp_path / name)
+        (folder / "static").mkdir()
+        (folder / "static" / name).write_text(f"// {name}")
+        (folder / "static" / "plain.js").write_text(f"// plain with {name}")
+        ship.deploy(folder)
+    for name in names:
+        answer = requests.get(f"{ship.url}static/{name}", timeout=5)
+        assert (f"// {name}", True) == (answer.text, "immutable" in answer.headers["Cache-Control"])
+    plain = requests.get(f"{ship.url}static/plain.js", timeout=5)
+    assert (f"// plain with {names[1]}", False) == (plain.text, "immutable" in plain.headers["Cache-Control"])
+    ship.deploy(write(app))
+
+
 def test_maintenance_closes_the_site_and_deploys_go_on(ship: Any, app: Path) -> None:
     """503 with a page and Retry-After for visitors; the release behind it is the new one."""
     ship.close_site("Back at <noon>")

@@ -100,6 +100,7 @@ def test_after_a_switch_the_old_one_drains_and_stops_and_workers_follow(box: Dro
     box.release(box.commit(Procfile="web: gunicorn app:app\nworker: sleep 60\n", cloudship__toml="watch = 0\n"))
     settling.settle(box.config, 2, 1, "push")
     assert ["cloudship-app@2.service", "cloudship-worker@2-worker-1.service"] == box.running()
+    assert ["drain", "clean"] == _stages(box, 2)[-2:]
 
 
 def test_a_release_whose_process_dies_after_the_switch_goes_back(box: DropletBox) -> None:

@@ -44,7 +44,7 @@ def settle(config: Config, number: int, before: Optional[int], action: str) -> N
             _go_back(layout, number, before, reason, journal)
         else:
             _retire(layout, before, Record.load(layout, number).drain, journal)
-    with lock.alone(layout):
+    with lock.settling(layout, number), lock.alone(layout), journal.stage("clean"):
         clean(layout)
 
 
