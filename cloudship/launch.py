@@ -182,7 +182,7 @@ def _delivered(drawn: Draft, shell: Shell, address: str, limits: Timeouts, clock
         _tell_environment(drawn, shell, limits)
         early = _prepared_early(drawn, shell, tell)
         boot.wait_for("git", timeouts=limits, clock=clock, notify=tell)
-        outcome.append("nginx and git are there")
+        outcome.append("git is there")
     said: list[str] = []
     released = threading.Event()
 

@@ -12,9 +12,7 @@ import time
 from pathlib import Path
 from typing import Callable, Dict, List
 
-from droplet import bootstrap, changing, environment, expiry, inside, journal, layout, releasing
-
-BOOT_LIMIT = 1800.0  # seconds that a follower of the first boot stays
+from droplet import bootstrap, changing, environment, expiry, firstboot, inside, journal, layout, releasing
 
 
 def main(words: List[str]) -> int:
@@ -42,14 +40,14 @@ def _boot(words: List[str]) -> int:
 
 def _boot_log(words: List[str]) -> int:
     events = (
-        journal.follow(bootstrap.JOURNAL, bootstrap.LAST, limit=BOOT_LIMIT)
+        journal.follow(firstboot.JOURNAL, firstboot.LAST, limit=firstboot.LIMIT)
         if "--follow" in words
-        else iter(journal.read(bootstrap.JOURNAL))
+        else iter(journal.read(firstboot.JOURNAL))
     )
     failed = False
     for event in events:
         journal.as_json(event)
-        failed = event["stage"] == bootstrap.LAST and event["state"] == journal.FAILED
+        failed = event["stage"] == firstboot.LAST and event["state"] == journal.FAILED
     return 1 if failed else 0
 
 
@@ -89,7 +87,7 @@ def _prepare(words: List[str]) -> int:
 
 
 def _await(path: Path) -> None:
-    deadline = time.monotonic() + BOOT_LIMIT
+    deadline = time.monotonic() + firstboot.LIMIT
     while not path.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
 

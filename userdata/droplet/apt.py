@@ -7,6 +7,7 @@ Services do not start while packages are installed (that alone saves a second): 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -34,9 +35,15 @@ _OPTIONS = (
 )
 
 
-def install(packages: Sequence[str], say: Callable[[str], None]) -> None:
+def install(packages: Sequence[str], say: Callable[[str], None], git_works: Callable[[], bool] = lambda: True) -> None:
     """
     Install packages and look that they are there.
+
+    Args:
+        packages: what the app needs besides our own.
+        say: hears every line.
+        git_works: called when git can be used, which it can before all is set up, until it says that it was heard; not
+            where the app needs packages, which a release made at that moment would miss.
 
     Raises:
         StageError: no mirror, no such package, or the installation failed; with apt's own lines.
@@ -46,10 +53,27 @@ def install(packages: Sequence[str], say: Callable[[str], None]) -> None:
     _POLICY.chmod(0o755)
     try:
         _persist(["update"], say)
-        _persist(["install", *wanted], say)
+        _persist(["install", *wanted], say if packages else _Listening(say, git_works))
     finally:
         _POLICY.unlink()
     _check(wanted)
+
+
+class _Listening:
+    """Hears what apt says, and looks for git once everything is unpacked and the setting up begins."""
+
+    def __init__(self, say: Callable[[str], None], git_works: Callable[[], bool]) -> None:
+        self._say, self._git_works = say, git_works
+        self._heard = False
+
+    def __call__(self, line: str) -> None:
+        self._say(line)
+        if not self._heard and line.startswith("Setting up ") and _git_runs():
+            self._heard = self._git_works()
+
+
+def _git_runs() -> bool:
+    return bool(shutil.which("git") and command.output(["git", "--version"]))
 
 
 def _persist(words: List[str], say: Callable[[str], None]) -> None:

@@ -9,19 +9,19 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Callable, List
 
 from droplet import apt, command, expiry, hook, nginx, process, swap, uv
+from droplet.firstboot import JOURNAL, LAST
 from droplet.journal import DONE, FAILED, Journal, StageError, as_json
-from droplet.layout import PROGRAM, STATE, USER, Config, Layout
+from droplet.layout import PROGRAM, USER, Config, Layout
 
-JOURNAL = STATE / "boot.jsonl"
 _SAY_WHERE = """#!/bin/sh
 cat >/dev/null
 echo "cloudship: http://$(hostname -I | cut -d' ' -f1)/ is where visitors see it"
 """
-LAST = "bootstrap"  # the stage that ends the journal
 
 
 def run(config: Config) -> int:
@@ -29,13 +29,22 @@ def run(config: Config) -> int:
     journal = Journal(JOURNAL, as_json)
     try:
         with ThreadPoolExecutor(2) as threads:
-            packages = threads.submit(_stage, journal, "apt", lambda say: apt.install(config.apt, say))
+            laid_out = threading.Event()
             fetched = threads.submit(_stage, journal, "uv", lambda say: _install_uv(config, say))
+
+            def git_works() -> bool:
+                ready = fetched.done() and not fetched.exception() and laid_out.is_set()
+                if ready:
+                    journal.tell("git", DONE)
+                return ready
+
+            packages = threads.submit(_stage, journal, "apt", lambda say: apt.install(config.apt, say, git_works))
             _stage(journal, "user", lambda say: make_user(config.layout))
             _stage(journal, "repo", lambda say: make_repository(config.layout))
             _stage(journal, "swap", lambda say: swap.add(process.memory_mib(), say))
             if config.expires is not None:
                 _stage(journal, "expiry", lambda say: expiry.arm(float(config.expires or 0)))
+            laid_out.set()
             _ended([packages, fetched])
         journal.tell("git", DONE)
         _stage(journal, "nginx", lambda say: nginx.start())

@@ -12,9 +12,9 @@ import socket
 import subprocess
 import time
 from contextlib import contextmanager
-from typing import Dict, Iterator, Optional
+from typing import Dict, Iterator, List, Optional
 
-from droplet import builds, command, launch, nginx, probe, records, unit
+from droplet import builds, command, firstboot, launch, nginx, probe, records, unit
 from droplet.app import STATIC
 from droplet.journal import Journal, StageError
 from droplet.layout import ENVIRONMENT, USER, Layout, replace_link, replace_text
@@ -74,6 +74,7 @@ def _warm(layout: Layout, number: int, record: Record, workers: int) -> None:
 
 def make_live(layout: Layout, number: int, journal: Journal, *, action: str, by: str) -> None:
     """Switch to a release that answers; what comes after the switch is done by a process of its own."""
+    firstboot.await_site(journal)
     before = layout.live()
     _settle_afterwards(number, before, action)
     unit.prioritize(number, 0)
@@ -135,9 +136,22 @@ def free_port() -> int:
 
 @contextmanager
 def synced(layout: Layout, number: int) -> Iterator[None]:
-    """Bring a release's files to the disk while it starts, so that a power cut after the switch finds them."""
-    with subprocess.Popen(["sync", "-f", str(layout.release(number))]):
+    """
+    Bring a release's files to the disk while it starts, so that a power cut after the switch finds them.
+
+    The first one is brought there afterwards: all that Debian's packages wrote goes with it, and nobody has yet seen
+    a page that could be missing.
+    """
+    if layout.live() is None:
         yield
+        return
+    with subprocess.Popen(sync(layout, number)):
+        yield
+
+
+def sync(layout: Layout, number: int) -> List[str]:
+    """Give the words that bring a release's files to the disk."""
+    return ["sync", "-f", str(layout.release(number))]
 
 
 def _settle_afterwards(number: int, before: Optional[int], action: str) -> None:

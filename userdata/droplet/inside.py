@@ -8,7 +8,7 @@ import re
 import sys
 from typing import Callable, Dict, List
 
-from droplet import bootstrap, command, formation, journal, layout, maintenance, process, records, unit
+from droplet import command, firstboot, formation, journal, layout, maintenance, process, records, unit
 
 _COUNT, _SINCE = re.compile(r"[0-9]{1,7}"), re.compile(r"[0-9A-Za-z :.,+-]{1,64}")
 
@@ -61,8 +61,8 @@ def status(words: List[str]) -> int:
     """Tell how the droplet is: bootstrap, releases, processes."""
     del words
     where = layout.read_config().layout
-    events = journal.read(bootstrap.JOURNAL)
-    last = [event for event in events if event["stage"] == bootstrap.LAST]
+    events = journal.read(firstboot.JOURNAL)
+    last = [event for event in events if event["stage"] == firstboot.LAST]
     stages = {event["stage"]: event["seconds"] for event in events if event["state"] == journal.DONE}
     live, every = where.live(), records.overview(where)
     record = records.Record.load(where, live) if live is not None else None

@@ -11,7 +11,7 @@ import shutil
 import time
 from typing import Callable, Optional
 
-from droplet import environment, formation, golive, lock, records, unit, watching
+from droplet import command, environment, formation, golive, lock, records, unit, watching
 from droplet.journal import Journal
 from droplet.layout import Config, Layout
 from droplet.process import Processes
@@ -31,6 +31,8 @@ def settle(config: Config, number: int, before: Optional[int], action: str) -> N
     """Look after a switch from one release to another."""
     layout = config.layout
     journal = Journal(layout.release(number) / "log.jsonl")
+    if before is None:
+        command.output(golive.sync(layout, number))
     if before is None or before == number or not layout.release(before).is_dir():
         _follow(layout, number, action)
         return

@@ -1,0 +1,82 @@
+"""The first boot and a release beside it: which may begin when, and who waits for whom."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from droplet import apt, firstboot, journal
+from droplet.journal import Journal, StageError
+
+
+@pytest.fixture
+def boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Journal:
+    """A first boot that is under way, and has no nginx yet."""
+    file = tmp_path / "boot.jsonl"
+    monkeypatch.setattr(firstboot, "JOURNAL", file)
+    monkeypatch.setattr(firstboot, "_is_under_way", lambda: True)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = Journal(file)
+    found.tell("git", journal.DONE)
+    return found
+
+
+def test_a_release_waits_until_nginx_is_up(boot: Journal, tmp_path: Path) -> None:
+    """And says so, as a stage with its seconds."""
+    told = Journal(tmp_path / "log.jsonl")
+    later = threading.Timer(0.1, lambda: boot.tell("nginx", journal.DONE))
+    later.start()
+    firstboot.await_site(told)
+    later.join()
+    events = journal.read(tmp_path / "log.jsonl")
+    assert [("first boot", "running"), ("first boot", "done")] == [(one["stage"], one["state"]) for one in events]
+    assert events[-1]["seconds"] >= 0.05
+
+
+def test_a_release_says_nothing_of_a_first_boot_that_is_over(boot: Journal, tmp_path: Path) -> None:
+    """As all but the first do."""
+    boot.tell("nginx", journal.DONE)
+    firstboot.await_site(Journal(tmp_path / "log.jsonl"))
+    assert not (tmp_path / "log.jsonl").exists()
+
+
+def test_a_first_boot_that_fails_fails_the_release_that_waits_for_it(boot: Journal) -> None:
+    """With what apt said."""
+
+    def fail() -> None:
+        boot.tell("apt", journal.OUTPUT, "E: Failed to fetch nginx")
+        boot.tell(firstboot.LAST, journal.FAILED, "apt-get install failed")
+
+    threading.Timer(0.05, fail).start()
+    with pytest.raises(StageError, match="the first boot failed: apt-get install failed") as caught:
+        firstboot.await_site(Journal(None))
+    assert ["E: Failed to fetch nginx"] == caught.value.lines
+
+
+def test_a_first_boot_that_was_cut_off_is_not_waited_for(boot: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody will ever end it."""
+    monkeypatch.setattr(firstboot, "_is_under_way", lambda: False)
+    firstboot.await_site(Journal(None))
+
+
+@pytest.mark.parametrize(("packages", "heard"), [((), ["asked", "asked"]), (("libpq5",), [])])
+def test_git_is_used_as_soon_as_it_is_unpacked(
+    packages: tuple[str, ...], heard: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until somebody hears of it; never before the packages that the app itself needs are there."""
+    said, asked = ["Unpacking git (1:2) ...", *["Setting up x (1) ..."] * 3], list[str]()
+    (tmp_path / "git").write_text("#!/bin/sh\necho git version 2\n")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(apt, "_POLICY", tmp_path / "policy-rc.d")
+    monkeypatch.setattr(apt, "_persist", lambda words, say: [say(line) for line in said if words[0] == "install"])
+    monkeypatch.setattr(apt, "_check", lambda wanted: None)
+
+    def git_works() -> bool:
+        asked.append("asked")
+        return len(asked) == 2
+
+    apt.install(packages, lambda line: None, git_works)
+    assert heard == asked
