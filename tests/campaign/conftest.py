@@ -47,7 +47,11 @@ class Field:
 
     def down(self, place: Path, act: object = None) -> Ended:
         """Take it down in a fork."""
-        return self._run(["down", SHIP, "--cloud", "local"], place, act)
+        return self.run(["down", SHIP], place, act)
+
+    def run(self, words: list[str], place: Path, act: object = None) -> Ended:
+        """Run any other verb in a fork."""
+        return self._run([*words, "--cloud", "local"], place, act)
 
     def trace(self, verb: str) -> list[Point]:
         """Watch a command that goes well, once, and list its points."""
