@@ -1,26 +1,23 @@
 """
-DigitalOcean's API, spoken through python-digitalocean; the only importer of it, and of requests.
+DigitalOcean's API, spoken through python-digitalocean; the only importer of it.
 
-That library drops the status of an error, has no timeout of its own, and follows redirects with the token. The
-session below gives each of its objects back what it loses. Every error is mapped here, once, by type.
+That library drops the status of an error, has no timeout of its own, and follows redirects with the token: `wire.py`
+gives each of its objects what it lacks. Every error is mapped once, by type: there where no answer came, here where
+one came.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import time
-import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote
 
 import digitalocean
-import requests
-import urllib3
-from digitalocean.baseapi import BaseAPI, DataReadError, JSONReadError, NotFoundError, TokenError
+from digitalocean.baseapi import BaseAPI, DataReadError, EndPointError, JSONReadError, NotFoundError, TokenError
+from digitalocean.Droplet import BadKernelObject, BadSSHKeyFormat, DropletError
 
-from cloudship import answers
+from cloudship import answers, wire
 from cloudship.errors import (
     ApiRefused,
     BadAnswer,
@@ -35,6 +32,7 @@ from cloudship.errors import (
     Unreachable,
 )
 from cloudship.events import Called, Notify, nobody
+from cloudship.legible import legible
 from cloudship.models import (
     Account,
     Cloud,
@@ -44,28 +42,23 @@ from cloudship.models import (
     Image,
     Key,
     Region,
+    Secret,
     Size,
     Timeouts,
 )
 from cloudship.waiting import REAL, Clock, retrying
+from cloudship.wire import Answer, Wire
 
 T = TypeVar("T")
 PER_PAGE = 200  # the most that the API gives
 _MOST_PAGES = 500
-_CHUNK, _MOST_BYTES = 65536, 64 << 20  # bytes of an answer
 _TRANSIENT = (RateLimited, ServerFault, Unreachable, BadAnswer)
 _PASSING = ("pending event", "please try again")  # 422s that DigitalOcean says will pass; only its text tells
-_LIBRARY = (
-    DataReadError,
-    JSONReadError,
-    NotFoundError,
-    TokenError,
-    AttributeError,
-    IndexError,
-    KeyError,
-    TypeError,
-    ValueError,
-    RecursionError,
+# What the library raises itself, each named, and what it stumbles over in an answer that is not as documented.
+LIBRARY: tuple[type[Exception], ...] = (
+    *(DataReadError, EndPointError, JSONReadError, NotFoundError, TokenError),
+    *(DropletError, BadKernelObject, BadSSHKeyFormat),
+    *(AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError),
 )
 _NO_JSON = (ValueError, RecursionError)  # the second for brackets nested without end
 _SECONDS = re.compile(r"[0-9]{1,6}")
@@ -95,7 +88,7 @@ class Client:
         self._endpoint = endpoint
         self._timeouts = timeouts or Timeouts()
         self._clock, self._notify = clock, notify
-        self._wire = _Wire(self._timeouts.request, _proxies(endpoint), _environment_bundle(), self._trace)
+        self._wire = Wire(self._timeouts.request, wire.proxies(endpoint), wire.environment_bundle(), self._trace)
 
     @property
     def cloud(self) -> Cloud:
@@ -220,7 +213,7 @@ class Client:
             reader = self._object(BaseAPI)
             answer = self._call(lambda: self._wire.perform(reader, path, "GET", asked))
             if answer.status_code >= 400:  # noqa: PLR2004
-                raise _mapped(answer, ValueError())
+                raise _mapped(answer, ValueError(), self._endpoint.token)
             return _object_of(answer, path)
 
         return retrying(
@@ -253,114 +246,28 @@ class Client:
         self._wire.last = None
         try:
             return call()
-        except requests.RequestException as error:
-            raise Unreachable(_no_answer(error)) from error
-        except _LIBRARY as error:
-            raise _mapped(self._wire.last, error) from error
+        except LIBRARY as error:
+            raise _mapped(self._wire.last, error, self._endpoint.token) from error
 
 
-_Trace = Callable[[str, str, "int | None", float], None]
-
-
-class _Wire:
-    """What every object of the library gets: timeouts, no redirects, and a memory of the last answer."""
-
-    def __init__(self, timeout: float, proxies: dict[str, str], bundle: str | None, trace: _Trace) -> None:
-        self._timeout, self._trace = timeout, trace
-        self.session = requests.Session()
-        self.session.trust_env = False  # no .netrc, which would replace the token
-        self.session.proxies = proxies
-        self.session.verify = bundle or requests.utils.DEFAULT_CA_BUNDLE_PATH
-        self.last: requests.Response | None = None
-
-    def equip(self, made: Any) -> None:
-        """Replace how an object reaches the API: its POSTs would not pass its own session."""
-        made._session = self.session  # noqa: SLF001  the library's only seam
-        made._BaseAPI__perform_request = (  # noqa: SLF001  same
-            lambda url, type="GET", params=None: self.perform(made, url, type, params)  # noqa: A006
-        )
-
-    def _read(self, answer: requests.Response, deadline: float) -> None:
-        """Read a body within the limit: the library's own is for each packet, and drops can come for ever."""
-        body = bytearray()
-        while chunk := answer.raw.read1(_CHUNK, decode_content=True):
-            body += chunk
-            if time.monotonic() > deadline or len(body) > _MOST_BYTES:
-                answer.close()
-                raise requests.ReadTimeout("the answer did not end")
-        answer._content, answer._content_consumed = bytes(body), True  # type: ignore[attr-defined]  # noqa: SLF001
-
-    def perform(self, made: Any, url: str, method: str, params: Any) -> requests.Response:
-        """Make one request, as the library would, with what it lacks."""
-        if not made.token:
-            raise TokenError("No token provided")
-        sends, began = method != "GET", time.monotonic()
-        shown = url if sends or not params else f"{url}?{urlencode(params, safe=':')}"
-        try:
-            answer = self.session.request(
-                method,
-                made.end_point + url,
-                params=None if sends else params,
-                json=(params or {}) if sends else None,
-                headers={"Authorization": f"Bearer {made.token}", "Content-Type": "application/json"},
-                timeout=(min(10.0, self._timeout), self._timeout),
-                allow_redirects=False,
-                stream=True,
-            )
-            self._read(answer, began + self._timeout)
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            self._trace(method, shown, None, time.monotonic() - began)
-            if isinstance(error, urllib3.exceptions.HTTPError):  # of the body, which the library would have mapped
-                raise requests.exceptions.ChunkedEncodingError(error) from error
-            raise
-        self.last = answer
-        self._trace(method, shown, answer.status_code, time.monotonic() - began)
-        if 300 <= answer.status_code < 400:  # noqa: PLR2004
-            raise requests.TooManyRedirects("the API answered with a redirect, which is not followed")
-        return answer
-
-
-def _proxies(endpoint: Endpoint) -> dict[str, str]:
-    """Give the environment's proxies, where NO_PROXY does not forbid it; a cloud on this machine has none."""
-    host = urlsplit(endpoint.url).hostname or ""
-    if endpoint.cloud is Cloud.LOCAL or urllib.request.proxy_bypass(host):
-        return {}
-    return urllib.request.getproxies()
-
-
-def _environment_bundle() -> str | None:
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
-        if path := os.environ.get(name):
-            if not os.path.exists(path):  # noqa: PTH110  a folder of certificates will do too
-                raise ConfigError(f"{name} names certificates that are not there: {path}")
-            return path
-    return None
-
-
-def _no_answer(error: requests.RequestException) -> str:
-    kinds = {
-        requests.exceptions.SSLError: "its certificate is not trusted",
-        requests.exceptions.ConnectTimeout: "it cannot be reached in time",
-        requests.exceptions.ReadTimeout: "it did not answer in time",
-        requests.exceptions.TooManyRedirects: "it answered with a redirect, which is not followed",
-        requests.exceptions.ConnectionError: "it cannot be reached, or broke the connection",
-    }
-    reason = next((text for kind, text in kinds.items() if isinstance(error, kind)), type(error).__name__)
-    return f"No answer from the cloud's API: {reason}"
-
-
-def _mapped(answer: requests.Response | None, error: Exception) -> CloudError:
+def _mapped(answer: Answer | None, error: Exception, token: Secret) -> CloudError:
     """Turn an answer that the library stumbled over into one of our errors."""
     if answer is None:
         return BadAnswer(f"The cloud's API was not understood: {type(error).__name__}")
     told = _error_body(answer)
-    status, message = answer.status_code, str(told.get("message") or answer.reason or "no message")
-    common = {"identifier": str(told.get("id") or ""), "request_id": told.get("request_id")}
+    status, message = answer.status_code, _words(told.get("message") or answer.reason or "no message", token)
     if status < 400:  # noqa: PLR2004
         return BadAnswer(f"The cloud's API answered {status} with something else than it documents")
+    request_id = _words(told["request_id"], token) if told.get("request_id") else None
     if status == 429:  # noqa: PLR2004
-        return RateLimited(message, retry_after=_seconds(answer), request_id=common["request_id"])
-    return _refusal(status, message)(message, status=status, **common)  # type: ignore[arg-type]
+        return RateLimited(message, retry_after=_seconds(answer), request_id=request_id)
+    identifier = _words(told.get("id") or "", token)
+    return _refusal(status, message)(message, status=status, identifier=identifier, request_id=request_id)
+
+
+def _words(said: object, token: Secret) -> str:
+    """Take what an API says, in so many words, and without the token: some middle of the way may say it back."""
+    return legible(str(said).replace(token.reveal(), "***"))
 
 
 def _refusal(status: int, message: str) -> type[ApiRefused]:
@@ -371,7 +278,7 @@ def _refusal(status: int, message: str) -> type[ApiRefused]:
     return kinds.get(status, ServerFault if status >= 500 else Unprocessable)  # noqa: PLR2004
 
 
-def _object_of(answer: requests.Response, path: str) -> dict[str, Any]:
+def _object_of(answer: Answer, path: str) -> dict[str, Any]:
     try:
         told = answer.json()
     except _NO_JSON as error:
@@ -381,7 +288,7 @@ def _object_of(answer: requests.Response, path: str) -> dict[str, Any]:
     return told
 
 
-def _error_body(answer: requests.Response) -> dict[str, Any]:
+def _error_body(answer: Answer) -> dict[str, Any]:
     try:
         told = answer.json()
     except _NO_JSON:
@@ -389,6 +296,6 @@ def _error_body(answer: requests.Response) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def _seconds(answer: requests.Response) -> float | None:
+def _seconds(answer: Answer) -> float | None:
     text = answer.headers.get("retry-after", "")
     return float(text) if _SECONDS.fullmatch(text) else None

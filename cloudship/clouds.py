@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -26,6 +27,7 @@ from cloudship.models import Cloud, Endpoint, Secret
 DIGITALOCEAN_URL = "https://api.digitalocean.com/v2/"
 ENDPOINT_VARIABLES = ("DIGITALOCEAN_END_POINT", "DIGITALOCEAN_API_URL")
 TOKEN_VARIABLES = ("DIGITALOCEAN_ACCESS_TOKEN", "DIGITALOCEAN_TOKEN")
+_TOKEN = re.compile(r"[!-~]+")
 _REAL_TOKENS = ("dop_v1_", "doo_v1_", "dor_v1_")  # personal, OAuth and refresh tokens of DigitalOcean
 
 Starter = Callable[[], None]  # brings the local cloud up; returns when its API answers
@@ -76,11 +78,14 @@ def reachable(
 
 
 def token(environ: Mapping[str, str] = os.environ) -> Secret | None:
-    """Find DigitalOcean's token: in the environment, else in doctl's own configuration."""
-    for variable in TOKEN_VARIABLES:
-        if environ.get(variable):
-            return Secret(environ[variable])
-    return _doctl_token(environ)
+    """
+    Find DigitalOcean's token: in the environment, else in doctl's own configuration.
+
+    Raises:
+        CredentialsError: what is there can be no token.
+    """
+    found = _token_variable(environ)
+    return found if found is not None else _doctl_token(environ)
 
 
 def local_directory(environ: Mapping[str, str] = os.environ) -> Path:
@@ -146,8 +151,27 @@ def _digitalocean(environ: Mapping[str, str]) -> Endpoint:
 def _named_endpoint(environ: Mapping[str, str]) -> str | None:
     for variable in ENDPOINT_VARIABLES:
         if environ.get(variable):
-            return _with_version(environ[variable])
+            return _with_version(_address(environ[variable], variable))
     return None
+
+
+def _address(text: str, variable: str) -> str:
+    """
+    Take an address of an API.
+
+    Raises:
+        ConfigError: it is none; it is not shown, since it may hold a password.
+    """
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.username is None and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not text.isascii() or not text.isprintable():
+        raise ConfigError(
+            f"{variable} holds no address of an API", next_step=f"{variable}=http://127.0.0.1:PORT, or unset it"
+        )
+    return text
 
 
 def _from_environment(url: str, cloud: Cloud | None, environ: Mapping[str, str]) -> Endpoint:
@@ -169,12 +193,24 @@ def _local_token(url: str, environ: Mapping[str, str]) -> Secret:
     told = _endpoint_file(environ)
     if told is not None and _with_version(told["url"]) == url:
         return Secret(told["token"])
-    found = next((environ[name] for name in TOKEN_VARIABLES if environ.get(name)), None)
+    found = _token_variable(environ)
     if found is None:
         raise CredentialsError(f"No token for the local cloud at {url}", next_step='eval "$(cloudship local env)"')
-    if found.startswith(_REAL_TOKENS):
+    if found.reveal().startswith(_REAL_TOKENS):
         raise CredentialsError(f"A token of DigitalOcean's is not sent to {url}")
-    return Secret(found)
+    return found
+
+
+def _token_variable(environ: Mapping[str, str]) -> Secret | None:
+    named = next((name for name in TOKEN_VARIABLES if environ.get(name, "").strip()), None)
+    return _checked(environ[named].strip(), named) if named is not None else None
+
+
+def _checked(text: str, where: str) -> Secret:
+    """Take a token that can stand in a header: the library would show one that cannot in its error."""
+    if not _TOKEN.fullmatch(text):
+        raise CredentialsError(f"What {where} holds can be no token: it has blanks or letters that none has")
+    return Secret(text)
 
 
 def _endpoint_file(environ: Mapping[str, str]) -> dict[str, Any] | None:
@@ -224,7 +260,7 @@ def _doctl_token(environ: Mapping[str, str]) -> Secret | None:
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
             continue
         if isinstance(told, dict) and (found := _doctl_context_token(told)):
-            return Secret(found)
+            return _checked(found.strip(), str(place))
     return None
 
 

@@ -57,11 +57,12 @@ class CloudshipError(Exception):
     Args:
         message: one sentence that says what happened.
         evidence: the lines that prove it, oldest first; shown, so never with a secret in them.
-        next_step: the command or line of configuration to try next.
+        next_step: the command or line of configuration to try next; None: what the class usually advises.
     """
 
     exit_status: ClassVar[int] = 1
     retryable: ClassVar[bool] = False  # whether waiting and doing the same again could help
+    usual_step: ClassVar[str] = "the same command with -v shows what led to it; cloudship list shows what runs"
 
     def __init__(self, message: str, *, evidence: Sequence[str] = (), next_step: str | None = None) -> None:
         super().__init__(message)
@@ -87,56 +88,80 @@ class UsageError(CloudshipError):
     """Wrong use or configuration; nothing was created."""
 
     exit_status = 2
+    usual_step = "cloudship --help, or --help behind the verb"
 
 
 class ConfigError(UsageError):
     """A key, flag or variable that cannot be."""
 
+    usual_step = "mend the key, flag or variable; docs/configuration.md lists them all"
+
 
 class SourceError(UsageError):
     """SOURCE does not exist, is empty, or cannot be sent."""
+
+    usual_step = "name the folder that holds the app, or a git URL that can be fetched from"
 
 
 class AppNotUnderstood(UsageError):
     """No app was found in SOURCE, or more than one."""
 
+    usual_step = 'app = "module:callable" in cloudship.toml'
+
 
 class UnknownSlug(UsageError):
     """An image, size or region that the cloud does not have."""
+
+    usual_step = "cloudship doctor; or leave the flag out, which takes what there is"
 
 
 class ShipExists(UsageError):
     """A ship of that name already answers."""
 
+    usual_step = "cloudship deploy NAME, or cloudship down NAME"
+
 
 class AmbiguousShip(UsageError):
     """The name lives on more than one cloud."""
+
+    usual_step = "say which: --cloud local or --cloud digitalocean"
 
 
 class CredentialsError(UsageError):
     """No token for the cloud that was asked for, or one that it refuses."""
 
+    usual_step = "export DIGITALOCEAN_ACCESS_TOKEN=..., or --cloud local, which needs none"
+
 
 class UserDataError(UsageError):
     """User-data that cloud-init or the API would refuse."""
+
+    usual_step = "mend or shorten what user_data names; cloudship render shows the whole"
 
 
 class LocalCloudUnavailable(UsageError):
     """This machine cannot run the local cloud as it is."""
 
+    usual_step = "cloudship doctor"
+
 
 class ShipNotFound(CloudshipError):
     """No ship of that name on any cloud that answered."""
+
+    usual_step = "cloudship list"
 
 
 class ShipBusy(CloudshipError):
     """Somebody else launches or takes down the ship right now."""
 
     retryable = True
+    usual_step = "wait, then try again; cloudship show NAME tells how it is"
 
 
 class CloudError(CloudshipError):
     """The cloud's API failed us."""
+
+    usual_step = "try again; -v shows every call of the API"
 
 
 class ApiRefused(CloudError):
@@ -169,10 +194,13 @@ class Unauthorized(ApiRefused):
     """The token is refused, or lacks a scope."""
 
     exit_status = 2
+    usual_step = "check the token and its scopes: cloudship doctor"
 
 
 class NotFound(ApiRefused):
     """No such object, or not yet."""
+
+    usual_step = "cloudship list shows what there is"
 
 
 class Conflict(ApiRefused):
@@ -183,6 +211,8 @@ class Conflict(ApiRefused):
 
 class Unprocessable(ApiRefused):
     """The API understood the request and refuses it."""
+
+    usual_step = "read what the cloud says; cloudship plan shows the exact requests"
 
 
 class RateLimited(ApiRefused):
@@ -221,15 +251,20 @@ class Unreachable(CloudError):
 class ShellError(CloudshipError):
     """SSH failed."""
 
+    usual_step = "cloudship show NAME; --on-failure keep leaves a droplet for a look"
+
 
 class ShellUnreachable(ShellError):
     """Nobody answers on the SSH port, or not yet as us."""
 
     retryable = True
+    usual_step = "try again in a moment; cloudship show NAME tells whether the droplet runs"
 
 
 class HostKeyMismatch(ShellError):
     """Somebody else answers on the droplet's address; nothing was sent to them."""
+
+    usual_step = "take the ship down and launch it again; do not log in to that address"
 
 
 class CommandFailed(ShellError):
@@ -241,6 +276,8 @@ class CommandFailed(ShellError):
         exit_status_of_command: how it ended; -1 when the connection broke first.
     """
 
+    usual_step = "cloudship logs NAME; cloudship ssh NAME to look for yourself"
+
     def __init__(self, message: str, *, command: str, status: int, evidence: Sequence[str] = ()) -> None:
         super().__init__(message, evidence=evidence)
         self.command = command
@@ -249,6 +286,8 @@ class CommandFailed(ShellError):
 
 class GitError(CloudshipError):
     """Git failed at our side."""
+
+    usual_step = "try the same git command in that folder; cloudship doctor looks for git"
 
 
 class WaitTimeout(CloudshipError):
@@ -262,6 +301,7 @@ class WaitTimeout(CloudshipError):
     """
 
     retryable = True
+    usual_step = "try again; --on-failure keep leaves a droplet for a look"
 
     def __init__(self, name: str, *, limit: float, last: str | None, next_step: str | None = None) -> None:
         seen = last if last is not None else "nothing at all"
@@ -274,14 +314,22 @@ class WaitTimeout(CloudshipError):
 class WaitHopeless(CloudshipError):
     """What was waited for can no longer come."""
 
+    usual_step = "cloudship list shows what runs; launch again"
+
 
 class BootFailed(CloudshipError):
     """The first boot did not bring nginx, git and the rest."""
+
+    usual_step = "launch again with --on-failure keep, then: cloudship logs NAME --boot"
 
 
 class ReleaseFailed(CloudshipError):
     """The droplet refused the release; the guilty lines are the evidence."""
 
+    usual_step = "mend what the lines above name, and deploy again; cloudship releases NAME --log shows all of it"
+
 
 class LeftBehind(CloudshipError):
     """A teardown could not prove everything gone."""
+
+    usual_step = "cloudship down NAME"

@@ -28,6 +28,33 @@ KEEPALIVE = 15  # seconds
 _CHUNK = 32768
 _POLL = 0.2  # seconds between looks at a stream's limit
 
+_NOT_YET = (ShellUnreachable, "{address} does not let us in (yet): {detail}")
+_BROKEN = (ShellUnreachable, "{address} breaks off: {detail}")
+_NOT_IT = (HostKeyMismatch, "{address} offers no key of the pinned kind; nothing was sent")
+_NEVER = (ShellError, "{address} is asked for in a way that is not ours: {detail}")  # of parts that are not used here
+ERRORS: dict[type[BaseException], tuple[type[ShellError], str]] = {
+    paramiko.AuthenticationException: _NOT_YET,
+    paramiko.ssh_exception.UnableToAuthenticate: _NOT_YET,
+    paramiko.BadAuthenticationType: _NOT_YET,
+    paramiko.ssh_exception.PartialAuthentication: _NOT_YET,
+    paramiko.auth_strategy.AuthFailure: _NOT_YET,
+    paramiko.PasswordRequiredException: _NOT_YET,
+    paramiko.ssh_exception.IncompatiblePeer: _NOT_IT,
+    paramiko.BadHostKeyException: _NOT_IT,
+    paramiko.ssh_exception.MessageOrderError: (HostKeyMismatch, "Somebody disturbs the connection to {address}"),
+    paramiko.ChannelException: (ShellUnreachable, "{address} opens no session: {detail}"),
+    paramiko.ProxyCommandFailure: _NEVER,
+    paramiko.ssh_exception.CouldNotCanonicalize: _NEVER,
+    paramiko.ConfigParseError: _NEVER,
+    paramiko.SSHException: _BROKEN,  # what paramiko raises itself for most that goes wrong
+    EOFError: _BROKEN,
+    ConnectionError: _BROKEN,
+    TimeoutError: (ShellUnreachable, "{address} does not answer in time"),
+    ConnectionRefusedError: (ShellUnreachable, "{address} refuses connections on its SSH port"),
+    paramiko.ssh_exception.NoValidConnectionsError: (ShellUnreachable, "{address} refuses connections on its SSH port"),
+    OSError: (ShellUnreachable, "{address} cannot be reached: {detail}"),
+}
+
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # its errors reach the user as ours
 
 
@@ -55,7 +82,7 @@ class Shell:
             ShellUnreachable: nobody answers, or not as us yet.
             HostKeyMismatch: somebody else answers; they got nothing.
         """
-        with _mapped(address):
+        with _mapped(address, (Exception,)):  # what a stranger sends may make the library stumble in any way
             stream = socket.create_connection((address, port), timeout=limit)
             transport = paramiko.Transport(stream)
             try:
@@ -157,22 +184,30 @@ def _greeted(transport: paramiko.Transport, files: LaunchFiles, limit: float) ->
 
 
 @contextmanager
-def _mapped(address: str) -> Iterator[None]:
+def _mapped(
+    address: str, kinds: tuple[type[Exception], ...] = (paramiko.SSHException, EOFError, OSError)
+) -> Iterator[None]:
     """Turn whatever paramiko or the socket raises into one of our errors."""
     try:
         yield
-    except paramiko.AuthenticationException as error:
-        raise ShellUnreachable(f"{address} does not let us in (yet): {error}") from error
-    except paramiko.ssh_exception.IncompatiblePeer as error:
-        raise HostKeyMismatch(f"{address} offers no key of the pinned kind; nothing was sent") from error
-    except (paramiko.SSHException, EOFError) as error:
-        raise ShellUnreachable(f"{address} breaks off: {str(error) or type(error).__name__}") from error
-    except TimeoutError as error:
-        raise ShellUnreachable(f"{address} does not answer in time") from error
-    except ConnectionRefusedError as error:
-        raise ShellUnreachable(f"{address} refuses connections on its SSH port") from error
-    except OSError as error:
-        raise ShellUnreachable(f"{address} cannot be reached: {error.strerror or error}") from error
+    except ShellError:
+        raise
+    except kinds as error:
+        raise mapped(address, error) from error
+
+
+def mapped(address: str, error: Exception) -> ShellError:
+    """Make our error of one of paramiko's or the system's, by its type; of any other, that the host breaks off."""
+    kind, text = next((ERRORS[one] for one in type(error).__mro__ if one in ERRORS), _BROKEN)
+    detail = getattr(error, "strerror", None) or _words_of(error)
+    return kind(text.format(address=address, detail=detail))
+
+
+def _words_of(error: Exception) -> str:
+    try:
+        return str(error) or type(error).__name__
+    except Exception:  # noqa: BLE001  some of the library's own cannot be written without what they are about
+        return type(error).__name__
 
 
 def _feed(channel: paramiko.Channel, data: bytes) -> None:

@@ -22,6 +22,9 @@ MENDED = (
     "a droplet that came back after its tags were gone: it is known by its id",
     "an answer that came drop by drop and held a command up for minutes: the limit is of the whole answer",
     "a revoked token in the middle of a launch ended with the status that says that nothing was created",
+    "an answer whose head came drop by drop held a command up: the limit is of the whole answer, its head included",
+    "an answer of 64 MB was kept whole: eight are the most, and packed ones are not asked for",
+    "a token with a line end in it was shown by the traceback of `--debug`: it is refused before it is used",
 )
 TEXT = """# How it is proved that nothing leaks
 

@@ -13,12 +13,12 @@ import cloudship
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "cloudship"
 LAYERS = {
-    **dict.fromkeys(("enums", "errors", "models", "events"), 0),
+    **dict.fromkeys(("enums", "errors", "legible", "models", "events"), 0),
     **dict.fromkeys(
         ("waiting", "tags", "journal", "keys", "source", "index", "render", "config", "clouds", "card", "background"), 1
     ),
     **dict.fromkeys(("plan", "appinfo", "story", "drawing", "answers", "verdict", "locking", "records"), 2),
-    **dict.fromkeys(("client", "ssh", "git", "probe"), 3),
+    **dict.fromkeys(("client", "wire", "ssh", "git", "probe"), 3),
     **dict.fromkeys(
         (
             "readiness",
@@ -40,8 +40,8 @@ LAYERS = {
 }
 ONE_IMPORTER = {
     "digitalocean": {"client.py"},
-    "requests": {"client.py"},
-    "urllib3": {"client.py"},
+    "requests": {"wire.py"},
+    "urllib3": {"wire.py"},
     "paramiko": {"ssh.py"},
     "tenacity": {"waiting.py"},
     "jinja2": {"render.py"},

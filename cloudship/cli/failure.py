@@ -12,10 +12,11 @@ import typer
 
 from cloudship.cli.interrupts import Interrupts
 from cloudship.errors import Abandoned, CloudshipError, Terminated, UsageError
+from cloudship.legible import legible
 
 USAGE, FAILED = 2, 1
 _NOTHING_CREATED = ("plan", "key")  # phases that fail before anything exists: wrong use is told from misfortune
-EVIDENCE = 8  # lines
+MOST, LEFT = 12, 3  # lines of all, and of what is left
 # typer carries a click of its own since 0.20 or so; its public error leads to that one's base.
 _WRONG_USE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
@@ -46,16 +47,27 @@ def guarded(command: Callable[[], Any], words: list[str], interrupts: Interrupts
 
 
 def lines(error: CloudshipError) -> list[str]:
-    """Write an error for people: what happened and where, the evidence, what is left, what to do."""
+    """Write an error for people: what happened and where, the evidence, what is left, whether to wait, what to do."""
     where = f" (phase {error.phase})" if error.phase else ""
-    told = [f"error{where}: {error.message}"]
-    told += [f"  | {line}" for line in error.evidence[-EVIDENCE:]]
-    told += [f"left behind: {left}" for left in error.left[:2]]
+    end = [*_left(error), _prospect(error), f"next: {error.next_step or error.usual_step}"]
+    room = MOST - 1 - len(end)
+    told = [f"error{where}: {error.message}", *(f"  | {line}" for line in error.evidence[-room:]), *end]
+    return [legible(line) for line in told]
+
+
+def _left(error: CloudshipError) -> list[str]:
+    """Name what is left; of many things the last line counts those that are not named."""
+    named, more = error.left[:LEFT], error.left[LEFT:]
+    told = [f"left behind: {one}" for one in named]
+    price = sum(one.price_hourly for one in more)
+    return [*told, f"left behind: {len(more)} more, ${price:.5f} an hour; cloudship list"] if more else told
+
+
+def _prospect(error: CloudshipError) -> str:
     if error.retryable:
-        told.append("waiting or trying again may help")
-    if error.next_step:
-        told.append(f"next: {error.next_step}")
-    return told[:12]
+        return "waiting or trying again may help"
+    nothing = isinstance(error, UsageError) and not error.left
+    return f"{'nothing was created; ' if nothing else ''}trying the same again will not help"
 
 
 def document(error: CloudshipError) -> dict[str, Any]:
@@ -66,7 +78,7 @@ def document(error: CloudshipError) -> dict[str, Any]:
         "phase": error.phase,
         "retryable": error.retryable,
         "left": [{"kind": one.kind.value, "id": one.id, "price_hourly": one.price_hourly} for one in error.left],
-        "next": error.next_step,
+        "next": error.next_step or error.usual_step,
     }
     return {"error": told}
 
@@ -92,7 +104,7 @@ def _status(error: CloudshipError | None, words: list[str]) -> int:
 def _show_usage(error: Any, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(document(UsageError(error.format_message())), indent=2))
-    print(f"error: {error.format_message()}", file=sys.stderr)
+    print(f"error: {legible(error.format_message())}", file=sys.stderr)
     context = getattr(error, "ctx", None)
     if context is not None:
         print(f"next: {context.command_path} --help", file=sys.stderr)

@@ -17,6 +17,7 @@ from cloudship.events import (
     PhaseStarted,
     Remained,
 )
+from cloudship.legible import legible
 
 
 class Plain:
@@ -35,7 +36,7 @@ class Plain:
         """Write what an event deserves."""
         line = self._line(event)
         if line is not None:
-            print(line, file=self._stream, flush=True)
+            print(legible(line, None), file=self._stream, flush=True)
 
     def _line(self, event: Event) -> str | None:
         detail = detail_line(event) if self._verbose else None

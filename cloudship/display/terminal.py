@@ -15,6 +15,7 @@ from typing_extensions import Self
 
 from cloudship.display.plain import headline
 from cloudship.events import Attempted, Event, Output, PhaseEnded, PhaseFailed, PhaseStarted
+from cloudship.legible import legible
 
 _NARROW = 40  # columns below which details are left out
 
@@ -59,7 +60,7 @@ class Terminal:
             self._current = None
             self._live.console.print(Text(f"x {event.phase:<9} {event.seconds:6.2f} s  failed", style="red"))
         elif (line := headline(event)) is not None:
-            self._live.console.print(Text(line, style="yellow" if line.startswith("warning") else "dim"))
+            self._live.console.print(Text(legible(line), style="yellow" if line.startswith("warning") else "dim"))
 
     def __rich__(self) -> RenderableType:
         """Draw the phase that is under way."""
@@ -74,12 +75,12 @@ class Terminal:
         return Group(head, detail)
 
     def _say(self, text: str) -> None:
-        self._detail = text
+        self._detail = legible(text)
 
 
 def _finished(event: PhaseEnded) -> Text:
     line = Text()
     line.append("+ ", style="green")
     line.append(f"{event.phase:<9} {event.seconds:6.2f} s  ")
-    line.append(event.outcome, style="dim")
+    line.append(legible(event.outcome), style="dim")
     return line

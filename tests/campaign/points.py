@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
-from cloudship import client, git, journal, keys, launch, locking, readiness, waiting
+from cloudship import git, journal, keys, launch, locking, readiness, waiting, wire
 from cloudship.local.handle import LocalCloud
 
 _IDS = re.compile(r"(?<![a-z])[0-9a-f]{10}(?![0-9a-z])|[0-9]{6,}")
@@ -49,7 +49,7 @@ class Watch:
 
     def install(self, shell: type) -> None:
         """Stand at every boundary of this process, the stand-in for a droplet's shell included."""
-        self._around(client._Wire, "perform", lambda _self, _made, url, method, _params: f"api {method} {_plain(url)}")
+        self._around(wire.Wire, "perform", lambda _self, _made, url, method, _params: f"api {method} {_plain(url)}")
         self._around(journal.os, "fsync", lambda *_: "disk fsync of the journal")
         self._around(journal.Journal, "_write", lambda _self, entry: f"journal {entry.what} {entry.kind}".strip())
         for name in ("save_identity", "pin", "remove"):
@@ -82,12 +82,12 @@ class Watch:
 
 def hurry_the_wire(seconds: float = 0.3) -> None:
     """Give one request little time: sockets do not know the stepped clock."""
-    plain = client._Wire.__init__
+    plain = wire.Wire.__init__
 
     def hurried(self: Any, _timeout: float, *rest: Any) -> None:
         plain(self, seconds, *rest)
 
-    client._Wire.__init__ = hurried  # type: ignore[method-assign]
+    wire.Wire.__init__ = hurried  # type: ignore[method-assign]
 
 
 def step_the_clock(knobs: LocalCloud) -> None:

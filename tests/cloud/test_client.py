@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import socket
 import threading
+import time
+import tracemalloc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
 
+from cloudship import wire
+from cloudship.cli.failure import lines
 from cloudship.client import Client
 from cloudship.errors import (
     ApiRefused,
@@ -255,6 +261,82 @@ def test_redirects_are_not_followed_and_carry_no_token() -> None:
         assert ["Bearer the-token"] == [token for _, _, token in Script.seen]
 
 
+@contextmanager
+def raw(*parts: bytes, pause: float = 0.0) -> Iterator[tuple[Client, list[bytes]]]:
+    """A server that says the same bytes to everybody, in parts with pauses between them."""
+    heard: list[bytes] = []
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            with connection, suppress(OSError):
+                heard.append(connection.recv(65536))
+                for part in parts:
+                    connection.sendall(part)
+                    time.sleep(pause)
+
+    threading.Thread(target=serve, daemon=True).start()
+    endpoint = Endpoint(
+        cloud=Cloud.LOCAL, url=f"http://127.0.0.1:{server.getsockname()[1]}/v2/", token=Secret("the-token")
+    )
+    try:
+        yield Client(endpoint, timeouts=Timeouts(request=0.5), clock=Clock(sleep=lambda _seconds: None)), heard
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("head", "drop"),
+    [(b"", b"HTTP/1.1 200 OK\r\nX: y\r\n"), (b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n", b" " * 90)],
+)
+def test_an_answer_that_comes_drop_by_drop_has_one_limit(head: bytes, drop: bytes) -> None:
+    """Its head too: each packet alone would be in time, for ever."""
+    drops = [drop[index : index + 1] for index in range(len(drop))]
+    with raw(head, *drops, pause=0.1) as (client, _):
+        began = time.monotonic()
+        with pytest.raises(Unreachable, match="did not answer in time"):
+            client.delete_droplet(7)
+        assert time.monotonic() - began < 2
+
+
+def test_an_answer_without_an_end_is_not_kept() -> None:
+    """Neither what is long, nor what would be once it is unpacked: packed answers are not asked for."""
+    whole = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b" " * (wire.MOST_BYTES + 1)
+    with raw(whole) as (client, heard):
+        with pytest.raises(Unreachable, match="cannot be unpacked"):
+            client.account()
+        assert b"Accept-Encoding: identity" in heard[0]
+    bomb = gzip.compress(b" " * (wire.MOST_BYTES * 4))
+    packed = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb) + bomb
+    tracemalloc.start()
+    with raw(packed) as (client, _), pytest.raises(CloudError):
+        client.account()
+    assert tracemalloc.get_traced_memory()[1] < wire.MOST_BYTES
+    tracemalloc.stop()
+
+
+def test_cookies_are_not_kept() -> None:
+    """Nothing that one answer says goes into the next request."""
+    body = b'{"account": {"email": "a@example.org", "status": "active", "droplet_limit": 3}}'
+    with scripted((200, {"set-cookie": "a=b; Path=/"}, body)) as client:
+        client.account()
+        assert not client._wire._session.cookies
+
+
+def test_what_the_api_says_is_shown_in_so_many_words_and_without_the_token() -> None:
+    """Some middle of the way may say back what it was sent, in any length, with any letters and of any type."""
+    body = json.dumps({"message": f"Bearer the-token {chr(27)}[2J" + "x" * 10000, "request_id": {"a": ["the-token"]}})
+    with scripted((403, {}, body.encode())) as client, pytest.raises(Unauthorized) as caught:
+        client.account()
+    shown = "\n".join(lines(caught.value))
+    assert (False, True) == ("the-token" in shown, shown.replace("\n", "").isprintable())
+    assert len(shown) < 1500
+
+
 def test_a_listing_that_is_not_complete_is_an_error() -> None:
     """A short list must never look like the whole."""
     with scripted((200, {}, b'{"droplets": [], "meta": {"total": 3}}')) as client, pytest.raises(BadAnswer):
@@ -265,7 +347,7 @@ def test_nobody_there_is_unreachable() -> None:
     """A refused connection says so."""
     endpoint = Endpoint(cloud=Cloud.LOCAL, url="http://127.0.0.1:1/v2/", token=Secret("t"))
     client = Client(endpoint, timeouts=Timeouts(request=2), clock=Clock(sleep=lambda _seconds: None))
-    with pytest.raises(Unreachable, match="cannot be reached"):
+    with pytest.raises(Unreachable, match="refuses connections"):
         client.account()
 
 

@@ -11,7 +11,7 @@ import pytest
 from cloudship import clouds
 from cloudship.errors import ConfigError, CredentialsError, LocalCloudUnavailable
 from cloudship.local.endpoint import directory_of
-from cloudship.models import Cloud
+from cloudship.models import Cloud, Secret
 
 REAL = "dop_v1_" + "a" * 64
 
@@ -85,3 +85,31 @@ def test_both_sides_agree_on_where_the_local_cloud_lies(tmp_path: Path, monkeypa
     assert directory_of() == clouds.local_directory()
     monkeypatch.delenv("CLOUDSHIP_LOCAL_DIR")
     assert directory_of() == clouds.local_directory()
+
+
+@pytest.mark.parametrize("text", ["two words", "line\nend", "na\u00efve", "\x00"])
+def test_what_can_be_no_token_is_refused_without_showing_it(text: str) -> None:
+    """The library would show it in its own error; blanks around a token are a file's line end, and are taken off."""
+    with pytest.raises(CredentialsError, match="DIGITALOCEAN_TOKEN") as caught:
+        clouds.token({"DIGITALOCEAN_TOKEN": text})
+    assert text not in str(caught.value)
+    assert Secret("dop_v1_x") == clouds.token({"DIGITALOCEAN_TOKEN": "dop_v1_x\n"})
+    assert clouds.token({"DIGITALOCEAN_TOKEN": " \n", "HOME": "/nonexistent"}) is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[::1",
+        "ftp://127.0.0.1/",
+        "127.0.0.1:80",
+        "http://",
+        "http://me:hunter2@127.0.0.1/",
+        "http://127.0.0.1:99999",
+    ],
+)
+def test_what_is_no_address_of_an_api_is_refused_without_showing_it(url: str) -> None:
+    """By the variable that holds it."""
+    with pytest.raises(ConfigError, match="DIGITALOCEAN_API_URL holds no address") as caught:
+        clouds.choose(None, start_local=lambda: None, environ={"DIGITALOCEAN_API_URL": url})
+    assert "hunter2" not in str(caught.value)

@@ -1,0 +1,24 @@
+"""Foreign text, made fit to be shown in a line: it moves no cursor, turns no direction and hides nothing."""
+
+from __future__ import annotations
+
+MOST = 400  # letters of one line
+
+
+def legible(text: str, most: int | None = MOST) -> str:
+    """
+    Write a text in one line: line ends and tabs as blanks, whatever else does not print as its escape.
+
+    Args:
+        text: from anybody: a user's name for something, an answer of the API, a line of an app's log.
+        most: letters that are shown; None: all.
+    """
+    if most is not None and len(text) > most:
+        text = f"{text[:most]}... ({len(text)} letters)"
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else " " if one in "\n\r\t" else _escaped(one) for one in text)
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape").decode("ascii")

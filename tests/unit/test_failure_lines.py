@@ -1,0 +1,115 @@
+"""What people and programs are told of an error: every class of the tree, in at most a dozen lines."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloudship import errors
+from cloudship.cli import failure
+from cloudship.errors import CloudshipError, UsageError
+from cloudship.legible import legible
+from cloudship.models import Kind, Left
+
+LEFT = tuple(Left(kind=Kind.DROPLET, id=str(number), price_hourly=0.00893) for number in range(5))
+
+
+def _tree(base: type[CloudshipError]) -> Iterator[type[CloudshipError]]:
+    yield base
+    for child in base.__subclasses__():
+        if child.__module__ == "cloudship.errors":
+            yield from _tree(child)
+
+
+CLASSES = list(dict.fromkeys(_tree(CloudshipError)))
+_VALUES: dict[str, Any] = {
+    "status": 422,
+    "retry_after": 2.0,
+    "command": "true",
+    "name": "SSH",
+    "limit": 60.0,
+    "last": "-",
+}
+
+
+def _made(kind: type[CloudshipError], message: str = "It happened") -> CloudshipError:
+    """Make an error with the arguments that its class wants."""
+    asked = list(inspect.signature(kind).parameters.values())[1:]
+    wanted = {one.name: _VALUES[one.name] for one in asked if one.name in _VALUES and one.default is one.empty}
+    return kind(message, **wanted)
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_every_error_says_what_where_whether_what_is_left_and_what_to_do(
+    kind: type[CloudshipError], root: Path
+) -> None:
+    """In at most a dozen lines, whatever it carries; the same for programs, after its schema."""
+    error = _made(kind)
+    error.phase, error.left = "create", LEFT
+    error.evidence = tuple(f"line {number}" for number in range(40))
+    told = failure.lines(error)
+    assert len(told) <= 12
+    assert (True, True) == (told[0].startswith("error (phase create): "), error.message in told[0])
+    assert ("  | line 39", "  | line 35") == (told[5], told[1])
+    assert ["left behind: droplet 0, $0.00893 an hour", "left behind: 2 more, $0.01786 an hour; cloudship list"] == [
+        told[6],
+        told[9],
+    ]
+    assert ("waiting or trying again may help" if error.retryable else "trying the same again will not help") == told[
+        10
+    ]
+    assert (True, True) == (told[-1].startswith("next: "), len(told[-1]) > 10)
+    document = failure.document(error)
+    jsonschema.validate(document, json.loads((root / "docs/schemas/error.json").read_text()))
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_the_tree_in_the_docstring_is_whole(kind: type[CloudshipError]) -> None:
+    """Each class stands in it, and says when it happens."""
+    assert kind.__name__ in (errors.__doc__ or "")
+    assert inspect.getdoc(kind)
+
+
+def test_wrong_use_costs_nothing_and_says_so() -> None:
+    """Nothing was created, unless something is named that is left."""
+    assert "nothing was created; trying the same again will not help" == failure.lines(UsageError("No"))[1]
+
+
+def test_an_error_with_nothing_more_is_short() -> None:
+    """What happened, whether to wait, what to do."""
+    assert ["error: Gone", "trying the same again will not help", "next: this"] == failure.lines(
+        CloudshipError("Gone", next_step="this")
+    )
+
+
+@given(st.text(), st.lists(st.text(), max_size=20))
+def test_nothing_foreign_moves_the_cursor_or_makes_a_line(message: str, evidence: list[str]) -> None:
+    """Whatever a name, an answer or a log line holds: it is one line each, and every letter prints."""
+    told = failure.lines(CloudshipError(message, evidence=evidence))
+    assert len(told) <= 12
+    assert [] == [line for line in told if not line.isprintable()]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain", "plain"),
+        ("two\nlines\tand", "two lines and"),
+        ("\x1b[2J\x07", "\\x1b[2J\\x07"),
+        ("a\u202eb", "a\\u202eb"),
+        ("\udcff", "\\udcff"),
+        ("naïve 中", "naïve 中"),
+        ("x" * 1000, "x" * 400 + "... (1000 letters)"),
+    ],
+)
+def test_legible(text: str, shown: str) -> None:
+    """Letters of any script stay; what does not print is named."""
+    assert shown == legible(text)
