@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -64,6 +65,7 @@ def fork(work: Callable[[], int], environ: dict[str, str]) -> Ended:
 
 def _child(work: Callable[[], int], environ: dict[str, str], writing: int) -> None:
     status = 70
+    gc.freeze()  # a collection would copy every page of the parent's heap
     try:
         os.setsid()
         for stream in (1, 2):
