@@ -11,7 +11,7 @@ from cloudship.errors import CloudshipError
 class Background:
     """One piece of work in a thread, whose error is raised where it is waited for."""
 
-    def __init__(self, work: Callable[[], None]) -> None:
+    def __init__(self, work: Callable[[], object]) -> None:
         self._work = work
         self._error: list[CloudshipError] = []
         self._thread = threading.Thread(target=self._run, daemon=True)

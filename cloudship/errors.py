@@ -27,6 +27,7 @@ Everything that can go wrong, as one tree.
     ├── ShellError               SSH
     │   ├── ShellUnreachable         nobody answers, or not yet as us; waiting may help
     │   ├── HostKeyMismatch          somebody else answers on the droplet's address
+    │   ├── KeyMissing               this machine holds no key for the launch, or cannot read it
     │   └── CommandFailed            a command ended with a status other than 0
     ├── GitError                 git failed at our side
     ├── WaitTimeout              a wait reached its limit; carries the last evidence
@@ -265,6 +266,12 @@ class HostKeyMismatch(ShellError):
     """Somebody else answers on the droplet's address; nothing was sent to them."""
 
     usual_step = "take the ship down and launch it again; do not log in to that address"
+
+
+class KeyMissing(ShellError):
+    """This machine holds no key for the launch, or cannot read it."""
+
+    usual_step = "do it on the machine, and as the user, that launched it"
 
 
 class CommandFailed(ShellError):

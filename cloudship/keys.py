@@ -121,6 +121,16 @@ class LaunchFiles:
             return ()
         return tuple(line.partition(" ")[2] for line in lines if line.startswith(f"{self.alias} "))
 
+    def lacking(self) -> str | None:
+        """Say what of these files is missing for logging in; None: nothing."""
+        try:
+            self.identity.read_bytes()
+        except FileNotFoundError:
+            return "it holds no key for it"
+        except OSError as error:
+            return f"{self.identity} cannot be read: {error.strerror}"
+        return None if self.pinned() else f"{self.known_hosts} pins no host key"
+
     def save_config(self, address: str) -> None:
         """Let OpenSSH know the host by its name, for `git push` and whoever wants to `ssh`."""
         settings = {"HostName": address, "User": "root", "IdentityFile": str(self.identity), **self._settings()}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 MOST = 400  # letters of one line
+_COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
 
 
 def legible(text: str, most: int | None = MOST) -> str:
     """
-    Write a text in one line: line ends and tabs as blanks, whatever else does not print as its escape.
+    Write a text in one line: line ends and tabs as blanks, colours left out, what else does not print as its escape.
 
     Args:
         text: from anybody: a user's name for something, an answer of the API, a line of an app's log.
         most: letters that are shown; None: all.
     """
+    text = _COLOURS.sub("", text)
     if most is not None and len(text) > most:
         text = f"{text[:most]}... ({len(text)} letters)"
     if text.isprintable():

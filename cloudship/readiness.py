@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from cloudship.bootlog import BOOTSTRAP
 from cloudship.client import Client
 from cloudship.errors import (
     BadAnswer,
@@ -22,7 +23,7 @@ from cloudship.errors import (
 )
 from cloudship.events import Noted, Notify, Output, nobody
 from cloudship.keys import LaunchFiles
-from cloudship.models import CONTROL, Droplet, DropletStatus, Timeouts
+from cloudship.models import Droplet, DropletStatus, Timeouts
 from cloudship.probe import Answer, look
 from cloudship.ssh import Shell
 from cloudship.waiting import EAGER, ONCE_A_SECOND, REAL, Clock, Pace, Pending, Ready, until
@@ -30,6 +31,7 @@ from cloudship.waiting import EAGER, ONCE_A_SECOND, REAL, Clock, Pace, Pending, 
 _TRANSIENT = (NotFound, RateLimited, ServerFault, Unreachable, BadAnswer)  # a fresh id may be 404 for a while
 _PROBE = Pace(first=0.03, factor=1.5, longest=1.0)
 _EVIDENCE = 8  # lines
+_STAGES = {"git": "the first boot to install nginx and git", "bootstrap": "the first boot to end"}
 _SERVER_ERROR, _CLIENT_ERROR = 500, 400
 
 
@@ -107,6 +109,7 @@ class Boot:
         self._changed = threading.Condition()
         self._stages: dict[str, Mapping[str, Any]] = {}
         self._said: list[str] = []
+        self._heard: tuple[str, str] | None = None  # the last stage that said something, and what
         self._over: str | None = None
         threading.Thread(target=self._follow, name="boot-log", daemon=True).start()
 
@@ -124,11 +127,11 @@ class Boot:
                 self._changed.wait_for(lambda: self._decided(stage), timeout=min(limit, 0.5))
                 if self._stages.get(stage, {}).get("state") == "done":
                     return Ready(None)
-                return Pending(self._said[-1] if self._said else "the first boot has not said anything yet")
+                return Pending(self._under_way())
 
         try:
             until(
-                f"the first boot's {stage}",
+                _STAGES.get(stage, f"the first boot's {stage}"),
                 attempt,
                 limit=timeouts.boot,
                 attempt_limit=timeouts.attempt,
@@ -145,6 +148,15 @@ class Boot:
                 next_step="--on-failure keep, then: cloudship logs NAME --boot",
             ) from error
 
+    def _under_way(self) -> str:
+        """Say what it last said, and what runs where that was about something else."""
+        running = [stage for stage, told in self._stages.items() if told["state"] == "running"]
+        if not self._heard:
+            return f"{', '.join(running)} under way" if running else "the first boot has not said anything yet"
+        about, text = self._heard
+        last = f"{about}: {text}"
+        return last if about in running or not running else f"{', '.join(running)} under way; {last}"
+
     def _decided(self, stage: str) -> bool:
         return (stage in self._stages and self._stages[stage]["state"] != "running") or self._over is not None
 
@@ -157,9 +169,8 @@ class Boot:
             return None if done or self._over is None else self._over
 
     def _follow(self) -> None:
-        waiting = f"until [ -x /usr/local/sbin/{CONTROL} ]; do sleep 0.05; done; "
         try:
-            status = self._shell.stream(waiting + f"{CONTROL} boot-log --follow", line=self._line)
+            status = self._shell.stream(BOOTSTRAP, line=self._line)
             over = f"The first boot's log ended with status {status} and no result"
         except ShellError as error:
             over = f"The connection that followed the first boot broke: {error}"
@@ -176,6 +187,7 @@ class Boot:
         with self._changed:
             if state == "output":
                 self._said.append(text)
+                self._heard = stage, text
                 del self._said[:-200]
             else:
                 self._stages[stage] = told

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import Self
 
 from cloudship import card, records, releasing, tags, teardown
-from cloudship.errors import BadAnswer, CommandFailed, ShellUnreachable, ShipNotFound
+from cloudship.errors import BadAnswer, CommandFailed, KeyMissing, ShipNotFound
 from cloudship.events import Notify, nobody
 from cloudship.models import CONTROL, Cloud, Droplet, PhaseTime, Receipt, Release, Result, Secret, Timeouts, rfc3339
 from cloudship.releasing import Place
@@ -21,6 +21,7 @@ from cloudship.releasing import Place
 if TYPE_CHECKING:
     from cloudship.client import Client
     from cloudship.deploy import Deployed
+    from cloudship.keys import LaunchFiles
     from cloudship.ssh import Shell
 
 
@@ -184,10 +185,24 @@ class Ship:
         with self.shell() as shell:
             return shell.stream((CONTROL, *_logs_words(lines, process, since), "-f"), line=line)
 
-    def follow_boot(self, line: Callable[[str], None]) -> int:
-        """Hand every line of the first boot to `line` until it ended; 0 when it went well."""
-        with self.shell() as shell:
-            return shell.stream((CONTROL, "boot-log", "--follow"), line=line)
+    def follow_boot(self, line: Callable[[str], None], *, notify: Notify = nobody) -> int:
+        """
+        Hand every line of the first boot, cloud-init's and the bootstrap's, to `line` until it ended.
+
+        Args:
+            line: hears them, from the first second that sshd answers.
+            notify: hears of attempts while it does not answer yet.
+
+        Returns:
+            0 when the boot went well.
+        """
+        from cloudship import bootlog, readiness
+
+        keys = self._keys()
+        if self.droplet.ip_address is None:
+            self.droplet = readiness.active(self._client, self.droplet_id, timeouts=self._timeouts, notify=notify)
+        with bootlog.arrived(self.ip_address, keys, timeouts=self._timeouts, notify=notify) as shell:
+            return bootlog.follow(shell, line)
 
     def deploy(
         self,
@@ -286,9 +301,7 @@ class Ship:
             return releasing.scale(shell, counts)
 
     def _place(self) -> Place:
-        if not self.files.identity.exists():
-            raise self._no_key()
-        return Place(self.name, self.ip_address, self.files, self._timeouts)
+        return Place(self.name, self.ip_address, self._keys(), self._timeouts)
 
     def execute(
         self,
@@ -316,24 +329,27 @@ class Ship:
         Open the pinned connection to the droplet.
 
         Raises:
-            ShellUnreachable: also when this machine has no key for the launch.
+            KeyMissing: this machine has no key for the launch.
+            ShellUnreachable: nobody answers there, or not as us.
         """
         from cloudship.ssh import Shell
 
-        if not self.files.identity.exists():
-            raise self._no_key()
-        with Shell.connect(self.ip_address, files=self.files, limit=self._timeouts.ssh) as shell:
+        with Shell.connect(self.ip_address, files=self._keys(), limit=self._timeouts.ssh) as shell:
             yield shell
 
-    def _no_key(self) -> ShellUnreachable:
-        return ShellUnreachable(
-            f"This machine holds no key for {self.name}: it was launched by {self.owner}",
-            next_step=f"ssh root@{self.ip_address}, with a key of your own that was authorised",
-        )
+    def _keys(self) -> LaunchFiles:
+        """Give the means to log in, or say what of them is missing here."""
+        lacking = self.files.lacking()
+        if lacking is not None:
+            raise KeyMissing(
+                f"This machine cannot log in to {self.name}, which {self.owner} launched: {lacking}",
+                next_step=f"do it where it was launched, or with a key of your own: ssh root@{self.ip_address}",
+            )
+        return self.files
 
     def openssh(self) -> tuple[str, ...]:
         """Give the words of the ssh command that logs in, with key and pinned host key."""
-        return self.files.openssh(self.ip_address)
+        return self._keys().openssh(self.ip_address)
 
     def down(self, *, notify: Notify = nobody) -> Receipt:
         """

@@ -56,7 +56,8 @@ class Story:
             if isinstance(error, CloudshipError):
                 error.phase = error.phase or phase.value
             seconds = self._clock.monotonic() - began
-            self.tell(PhaseFailed(phase=phase.value, seconds=seconds, message=str(error) or type(error).__name__))
+            message = str(error) or ("failed" if isinstance(error, Exception) else "interrupted")
+            self.tell(PhaseFailed(phase=phase.value, seconds=seconds, message=message))
             raise
         seconds = self._clock.monotonic() - began
         self.times.append(PhaseTime(name=phase.value, seconds=round(seconds, 3)))

@@ -22,6 +22,7 @@ LAYERS = {
     **dict.fromkeys(
         (
             "readiness",
+            "bootlog",
             "creation",
             "inventory",
             "teardown",

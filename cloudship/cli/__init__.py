@@ -16,6 +16,7 @@ def main() -> None:
 
 def run(words: list[str]) -> int:
     """Run one command, and give the exit status: 0, 1, 2, 130 or 143."""
+    from cloudship.cli import words as words_of
     from cloudship.cli.interrupts import Interrupts
 
     def report() -> None:
@@ -23,7 +24,7 @@ def run(words: list[str]) -> int:
 
         LEFTOVERS.report(words, interrupts.began)
 
-    interrupts = Interrupts(report)
+    interrupts = Interrupts(report, tidies=words_of.tidies(words))
     interrupts.install()
     from cloudship.cli import failure
     from cloudship.cli.app import app

@@ -11,10 +11,12 @@ from typing import Any
 import typer
 
 from cloudship.cli.interrupts import Interrupts
+from cloudship.cli.words import own, verb
 from cloudship.errors import Abandoned, CloudshipError, Terminated, UsageError
 from cloudship.legible import legible
 
 USAGE, FAILED = 2, 1
+OWN_FAILURE = 255  # of `run`, which keeps the small numbers for the command that it ran
 _NOTHING_CREATED = ("plan", "key")  # phases that fail before anything exists: wrong use is told from misfortune
 MOST, LEFT = 12, 3  # lines of all, and of what is left
 # typer carries a click of its own since 0.20 or so; its public error leads to that one's base.
@@ -23,12 +25,12 @@ _WRONG_USE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__nam
 
 def guarded(command: Callable[[], Any], words: list[str], interrupts: Interrupts) -> int:
     """Carry out a command, and turn however it ends into an exit status."""
-    as_json, debug = "--json" in _own(words), "--debug" in _own(words)
+    as_json, debug = "--json" in own(words), "--debug" in own(words)
     try:
         found = command()
     except _WRONG_USE as error:
         _show_usage(error, as_json=as_json)
-        return USAGE
+        return OWN_FAILURE if verb(words) == "run" else USAGE
     except typer.Exit as error:
         return int(error.exit_code)
     except CloudshipError as error:
@@ -37,12 +39,13 @@ def guarded(command: Callable[[], Any], words: list[str], interrupts: Interrupts
         interrupts.report_once()
         return interrupts.status
     except (KeyboardInterrupt, Terminated, typer.Abort):
-        print("interrupted", file=sys.stderr)
-        return interrupts.status
+        return _interrupted(words, interrupts)
     except BrokenPipeError:
         return FAILED
     except Exception as error:  # noqa: BLE001  nobody is shown a library's traceback; --debug shows it
         return _bug(error, as_json=as_json, debug=debug, status=_status(None, words))
+    if interrupts.first is not None:  # typer makes an exit status of Ctrl-C
+        return _interrupted(words, interrupts)
     return found if isinstance(found, int) else 0
 
 
@@ -93,9 +96,9 @@ def _told(error: CloudshipError, *, as_json: bool, debug: bool, status: int) -> 
 
 
 def _status(error: CloudshipError | None, words: list[str]) -> int:
-    """Give the exit status; `run` keeps the small numbers for the command that it ran."""
-    if words[:1] == ["run"]:
-        return 255
+    """Give the exit status."""
+    if verb(words) == "run":
+        return OWN_FAILURE
     if error is None or error.left or error.phase not in (None, *_NOTHING_CREATED):
         return FAILED
     return error.exit_status
@@ -120,6 +123,9 @@ def _bug(error: Exception, *, as_json: bool, debug: bool, status: int) -> int:
     return _told(told, as_json=as_json, debug=False, status=status)
 
 
-def _own(words: list[str]) -> list[str]:
-    """Leave out what belongs to the command that `run` runs."""
-    return words[: words.index("--")] if "--" in words else words
+def _interrupted(words: list[str], interrupts: Interrupts) -> int:
+    if verb(words) == "up":
+        print("interrupted; nothing is left behind", file=sys.stderr)
+    elif interrupts.tidies:
+        print("interrupted", file=sys.stderr)
+    return interrupts.status

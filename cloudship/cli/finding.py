@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cloudship import clouds
     from cloudship.enums import Cloud
     from cloudship.ship import Ship
 
@@ -22,3 +23,18 @@ def the_ship(name: str, cloud: Cloud | None) -> Ship:
     ship = fleet.get(name, cloud=cloud)
     print(f"cloud: {ship.cloud.value}", file=sys.stderr)
     return ship
+
+
+def say_where(cloud: Cloud | None, *, start_local: clouds.Starter | None = None, more: str = "") -> None:
+    """
+    Say which clouds are searched.
+
+    Args:
+        cloud: the one that was asked for.
+        start_local: brings a local cloud that was stopped with ships on it back.
+        more: what else belongs on that line.
+    """
+    from cloudship import clouds
+
+    found = ", ".join(one.cloud.value for one in clouds.reachable(cloud, start_local=start_local))
+    print(f"cloud: {found or 'none is within reach'}{more}", file=sys.stderr)

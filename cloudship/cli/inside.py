@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
+import shlex
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cloudship.cli.finding import the_ship
 from cloudship.cli.options import CloudOption, NameArgument
 
+if TYPE_CHECKING:
+    from cloudship.events import Event
+
 
 def ssh(name: NameArgument, cloud: CloudOption = None) -> None:
     """Log in as root, with the ship's own key and its pinned host key."""
-    ship = the_ship(name, cloud)
-    words = ship.openssh()
-    os.execvp(words[0], list(words))
+    _become(the_ship(name, cloud).openssh())
 
 
 def run(
@@ -25,18 +27,34 @@ def run(
     command: Annotated[list[str], typer.Argument(help="-- and the command.", show_default=False)],
     root: Annotated[bool, typer.Option("--root", help="As root, not as the app's user.")] = False,  # noqa: FBT002
     cloud: CloudOption = None,
-) -> int:
-    """Run a command in the live release; ends with the command's own status, 255 when cloudship failed."""
-    from cloudship import fleet
+) -> None:
+    """
+    Run a command in the live release, on a terminal where this is one.
+
+    Ends with the command's own status, 255 when cloudship failed.
+    """
+    from cloudship.errors import ConfigError
     from cloudship.models import CONTROL
 
-    ship = fleet.get(name, cloud=cloud)
-    data = b"" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read()
-    words = (CONTROL, "run", *(("--root",) if root else ()), "--", *command)
-    done = ship.execute(words, stdin=data)
-    sys.stdout.write(done.stdout)
-    sys.stderr.write(done.stderr)
-    return done.exit_status
+    if command[0].startswith("-"):
+        raise ConfigError(f"run has no flag {command[0]}", next_step=f"cloudship run {name} -- COMMAND...")
+    words = shlex.join((CONTROL, "run", *(("--root",) if root else ()), "--", *command))
+    login = the_ship(name, cloud).openssh()
+    terminal = "-t" if sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty() else "-T"
+    # The shell turns an end by a signal into a status; sshd alone would say 255, as if we had failed.
+    _become((*login[:-1], terminal, login[-1], f"{words}; exit $?"))
+
+
+def _become(words: Sequence[str]) -> None:
+    """Go on as another program: its terminal, its streams and its status are the user's own."""
+    from cloudship.errors import ShellError
+
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execvp(words[0], list(words))
+    except FileNotFoundError as error:
+        raise ShellError(f"{words[0]} is not installed", next_step="apt-get install openssh-client") from error
 
 
 def logs(
@@ -51,19 +69,26 @@ def logs(
     """Show what the app said, or with --boot the first boot, live from the first second that sshd answers."""
     ship = the_ship(name, cloud)
     if boot:
-        return ship.follow_boot(_boot_line)
+        return ship.follow_boot(_print, notify=_Patience().notify)
     if follow:
         return ship.follow_logs(_print, lines=lines, process=process, since=since)
     sys.stdout.write(ship.logs(lines=lines, process=process, since=since))
     return 0
 
 
-def _boot_line(line: str) -> None:
-    try:
-        told = json.loads(line)
-        _print(f"{told['stage']:<10} {told['state']:<8} {told['text']}".rstrip())
-    except (ValueError, KeyError, TypeError):
-        _print(line)
+class _Patience:
+    """Says what is waited for, each thing once."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def notify(self, event: Event) -> None:
+        """Hear an attempt."""
+        from cloudship.events import Attempted
+
+        if isinstance(event, Attempted) and event.waiting_for not in self._said:
+            self._said.add(event.waiting_for)
+            print(f"waiting for {event.waiting_for}: {event.last}", file=sys.stderr, flush=True)
 
 
 def _print(line: str) -> None:

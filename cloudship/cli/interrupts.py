@@ -29,10 +29,11 @@ class Interrupts:
 
     Args:
         report: prints what may be left.
+        tidies: whether the command makes or destroys things, so that its end takes a moment.
     """
 
-    def __init__(self, report: Callable[[], None]) -> None:
-        self._report = report
+    def __init__(self, report: Callable[[], None], *, tidies: bool) -> None:
+        self._report, self.tidies = report, tidies
         self._reported = threading.Lock()
         self.began = time.time()
         self.first: int | None = None
@@ -58,7 +59,8 @@ class Interrupts:
         self._count += 1
         if self._count == 1:
             self.first = number
-            print("\ninterrupted; cleaning up (once more to stop waiting)", file=sys.stderr, flush=True)
+            if self.tidies:
+                print("\ninterrupted; cleaning up (once more to stop waiting)", file=sys.stderr, flush=True)
             raise KeyboardInterrupt if number == signal.SIGINT else Terminated
         if self._count == 2:  # noqa: PLR2004  the second
             timer = threading.Timer(PATIENCE, self._end)

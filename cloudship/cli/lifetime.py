@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cloudship.cli.finding import say_where, the_ship
 from cloudship.cli.options import CloudOption, JsonOption, NameArgument, State
 
 if TYPE_CHECKING:
@@ -30,20 +31,19 @@ def reap(
 
     A ship lives at most its ttl and the time between two sweeps.
     """
-    from cloudship import clouds, config, fleet
+    from cloudship import config, fleet
     from cloudship.display import on_stream
 
     least = config.seconds_of(older_than) if older_than is not None else 0
     whose = owner or fleet.configured_owner()
-    searched = ", ".join(one.cloud.value for one in clouds.reachable(cloud)) or "none is within reach"
-    print(f"cloud: {searched}; ships of {whose}", file=sys.stderr)
-    with on_stream(verbose=State.verbose) as notify:
+    say_where(cloud, more=f"; ships of {whose}")
+    with on_stream(verbose=State.verbose) as display:
         found = fleet.reap(
             owner=whose,
             older_than=least,
             dry_run=dry_run,
             cloud=cloud,
-            notify=notify,
+            notify=display.notify,
             told=lambda one: print(_line(one, dry_run=dry_run), file=sys.stderr),
         )
     if not found:
@@ -65,8 +65,8 @@ def extend(
     """Give a ship more time: added to what it has left, from now on where nothing is left or it had no end."""
     from cloudship import config, fleet
 
-    ship = fleet.extend(name, config.seconds_of(more), cloud=cloud)
-    print(f"cloud: {ship.cloud.value}", file=sys.stderr)
+    seconds = config.seconds_of(more)
+    ship = fleet.extend(name, seconds, cloud=the_ship(name, cloud).cloud)
     if as_json:
         print(json.dumps({"name": ship.name, "expires_at": ship.expires_at}, indent=2))
     else:

@@ -8,14 +8,17 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cloudship.cli.options import JsonOption, YesOption
 from cloudship.errors import LocalCloudUnavailable
+
+if TYPE_CHECKING:
+    from cloudship.display import Display
 
 app = typer.Typer(help="The local cloud: DigitalOcean's API on this machine.", no_args_is_help=True)
 
@@ -23,13 +26,24 @@ DriverOption = Annotated[str | None, typer.Option(help="What gives droplets a bo
 _HANDED_ON = ("CLOUDSHIP_LOCAL_DIR", "CLOUDSHIP_CACHE_DIR", "CLOUDSHIP_LOCAL_DRIVER")
 
 
-def start_local() -> None:
-    """Bring the local cloud up for `up`, setting this machine up first where something is missing."""
-    from cloudship.local import setup as machine
+def starter(display: Display) -> Callable[[], None]:
+    """Make what brings the local cloud up for a verb, setting this machine up first where something is missing."""
 
-    if machine.missing(_driver(None)):
-        setup()
-    start(as_json=False, quiet=True)
+    def start_local() -> None:
+        from cloudship.events import Output
+        from cloudship.local import setup as machine
+
+        missing = machine.missing(_driver(None))
+        display.notify(Output(origin="local cloud", line="starting it"))
+        if not missing and (os.geteuid() == 0 or _driver(None) != "nspawn"):
+            start(as_json=False, quiet=True)
+            return
+        with display.paused():  # setup asks before it installs, and sudo for a password
+            if missing:
+                setup()
+            start(as_json=False, quiet=True)
+
+    return start_local
 
 
 @app.command()

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cloudship.cli.options import CloudOption, ConfigOption, JsonOption
+from cloudship.cli.options import CloudOption, ConfigOption, JsonOption, State
 
 
 def plan(
@@ -27,14 +27,15 @@ def plan(
 ) -> None:
     """Show what `up` would do: the requests, what is sent, the price. Nothing is created."""
     from cloudship import clouds, draft, request
-    from cloudship.cli.localcloud import start_local
+    from cloudship.cli.localcloud import starter
     from cloudship.client import Client
+    from cloudship.display import on_stream
     from cloudship.waiting import REAL
 
     given = {"name": name, "image": image, "size": size, "region": region, "ttl": ttl, "app": app, "cloud": cloud}
-    with TemporaryDirectory(prefix="cloudship-") as workspace:
+    with on_stream(verbose=State.verbose) as display, TemporaryDirectory(prefix="cloudship-") as workspace:
         asked = request.read(source, given, config, Path(workspace))
-        endpoint = clouds.choose(asked.config.cloud, start_local=start_local)
+        endpoint = clouds.choose(asked.config.cloud, start_local=starter(display))
         drawn = draft.draw(asked, Client(endpoint), REAL)
     told = planned(drawn.plan)
     print(f"cloud: {told['cloud']}, ${told['price_hourly']:.5f} an hour", file=sys.stderr)

@@ -11,7 +11,7 @@ import typer
 
 from cloudship.cli.finding import the_ship
 from cloudship.cli.options import CloudOption, ConfigOption, JsonOption, NameArgument, State
-from cloudship.cli.showing import phases, seconds, table
+from cloudship.cli.showing import phases, seconds, table, width_of
 
 _COLUMNS = ("RELEASE", "STATE", "MADE BY", "WHO", "WHEN", "WHAT", "SECONDS")
 
@@ -28,19 +28,25 @@ def deploy(
     """Make a source the live release; the one before stays live until the new one answers. Prints the URL."""
     from cloudship.cli.upanddown import values
     from cloudship.display import on_stream
+    from cloudship.display.words import facts
 
     given: dict[str, Any] = {"env": told} if (told := values(env, env_file)) else {}
     ship = the_ship(name, cloud)
-    with on_stream(verbose=State.verbose) as notify:
-        done = ship.deploy(source, config_file=config, notify=notify, **given)
+    with on_stream(verbose=State.verbose) as display:
+        done = ship.deploy(source, config_file=config, notify=display.notify, **given)
     if as_json:
         told = {"name": ship.name, "url": ship.url, "release": done.release, "commit": done.description}
         print(json.dumps({**told, "phases": phases(done.timeline)}, indent=2))
         return
+    print(f"{ship.name}: release {done.release} is live", file=sys.stderr)
+    rows = [
+        ("url", ship.url),
+        ("sent", done.description),
+        ("go back", f"cloudship rollback {ship.name}"),
+        ("seconds", seconds(done.timeline)),
+    ]
+    print("\n".join(facts(rows, width_of(sys.stderr))), file=sys.stderr, flush=True)
     print(ship.url)
-    print(f"{ship.name}: release {done.release} ({done.description}) is live", file=sys.stderr)
-    print(f"  go back: cloudship rollback {ship.name}", file=sys.stderr)
-    print(f"  seconds: {seconds(done.timeline)}", file=sys.stderr)
 
 
 def rollback(
@@ -55,8 +61,8 @@ def rollback(
     from cloudship.display import on_stream
 
     ship = the_ship(name, cloud)
-    with on_stream(verbose=State.verbose) as notify:
-        number = ship.rollback(release, notify=notify)
+    with on_stream(verbose=State.verbose) as display:
+        number = ship.rollback(release, notify=display.notify)
     if as_json:
         print(json.dumps({"name": ship.name, "url": ship.url, "release": number}, indent=2))
     else:

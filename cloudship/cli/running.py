@@ -133,8 +133,8 @@ def _read_value(name: str) -> str:
 def _changed(ship: Ship, values: dict[str, Secret], unset: tuple[str, ...]) -> int | None:
     from cloudship.display import on_stream
 
-    with on_stream(verbose=State.verbose) as notify:
-        return ship.set_env(values, unset=unset, notify=notify)
+    with on_stream(verbose=State.verbose) as display:
+        return ship.set_env(values, unset=unset, notify=display.notify)
 
 
 def _show_values(found: dict[str, Any], *, reveal: bool, as_json: bool) -> None:

@@ -7,7 +7,7 @@ import sys
 from datetime import datetime, timezone
 from typing import Any
 
-from cloudship.cli.finding import the_ship
+from cloudship.cli.finding import say_where, the_ship
 from cloudship.cli.options import CloudOption, JsonOption, NameArgument
 from cloudship.cli.showing import table
 
@@ -16,10 +16,9 @@ _COLUMNS = ("NAME", "STATE", "URL", "CLOUD", "AGE", "EXPIRES", "$/H", "OWNER")
 
 def list_ships(cloud: CloudOption = None, as_json: JsonOption = False) -> None:  # noqa: FBT002
     """List what runs, where, since when, until when, for how much."""
-    from cloudship import clouds, fleet
+    from cloudship import fleet
 
-    searched = ", ".join(one.cloud.value for one in clouds.reachable(cloud)) or "none is within reach"
-    print(f"cloud: {searched}", file=sys.stderr)
+    say_where(cloud)
     found = [described(ship) for ship in fleet.ships(cloud=cloud)]
     if as_json:
         print(json.dumps(found, indent=2))

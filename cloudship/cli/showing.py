@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
+
+from cloudship.display.words import HARD_BLANK
 
 if TYPE_CHECKING:
     from cloudship.models import PhaseTime
@@ -24,5 +27,20 @@ def phases(timeline: Sequence[PhaseTime]) -> list[dict[str, Any]]:
 
 def seconds(timeline: Sequence[PhaseTime]) -> str:
     """Write the phases for people: the whole, and what it is made of."""
-    parts = "  ".join(f"{time.name} {time.seconds:.1f}" for time in timeline)
-    return f"{sum(time.seconds for time in timeline):.1f} = {parts}"
+    parts = [f"{time.name}{HARD_BLANK}{time.seconds:.1f}" for time in timeline]
+    return f"{sum(time.seconds for time in timeline):.1f} = {', '.join(parts)}"
+
+
+def cost(price_hourly: float) -> str:
+    """Write what a ship costs, for people."""
+    return f"${price_hourly:.5f} an hour, ${price_hourly * 24:.2f} a day" if price_hourly else "nothing"
+
+
+def width_of(stream: TextIO) -> int | None:
+    """Give the columns of a terminal; None where a stream is none."""
+    if not stream.isatty():
+        return None
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except OSError:
+        return None

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from cloudship.cli.finding import say_where
 from cloudship.cli.options import CloudOption, ConfigOption, JsonOption, State, YesOption
-from cloudship.cli.showing import phases, seconds
+from cloudship.cli.showing import cost, phases, seconds, width_of
 from cloudship.enums import OnFailure
 
 SourceArgument = Annotated[str, typer.Argument(help="A folder, or a git URL with optional @ref.")]
@@ -37,27 +38,24 @@ def up(
     """Put an app online on a fresh droplet; prints its URL once it answers."""
     from cloudship import launch
     from cloudship.cli.leftovers import LEFTOVERS
-    from cloudship.cli.localcloud import start_local
+    from cloudship.cli.localcloud import starter
     from cloudship.display import on_stream
 
     keys = {"image": image, "size": size, "region": region, "ttl": ttl, "app": app, "env": values(env, env_file)}
     given: dict[str, Any] = {key: value for key, value in keys.items() if value}
-    with on_stream(verbose=State.verbose) as notify:
+    with on_stream(verbose=State.verbose) as display:
         ship = launch.up(
             source,
             name=name,
             cloud=cloud,
             config_file=config,
             on_failure=on_failure,
-            notify=LEFTOVERS.hearing(notify),
-            start_local=start_local,
+            notify=LEFTOVERS.hearing(display.notify),
+            start_local=starter(display),
             **given,
         )
-    if as_json:
-        print(json.dumps(launched(ship), indent=2))
-    else:
-        print(ship.url)
     _summarise(ship)
+    print(json.dumps(launched(ship), indent=2) if as_json else ship.url, flush=True)
 
 
 def down(
@@ -70,14 +68,17 @@ def down(
     """Destroy a ship and all that belongs to it, and prove it gone."""
     from cloudship import fleet
     from cloudship.cli.leftovers import LEFTOVERS
-    from cloudship.cli.localcloud import start_local
+    from cloudship.cli.localcloud import starter
     from cloudship.display import on_stream
 
-    names = _all_names(cloud, yes=yes) if every else [name or default_name()]
+    asked = None if every else name or default_name()
+    with on_stream(verbose=State.verbose) as display:
+        say_where(cloud, start_local=starter(display))
+    names = [asked] if asked is not None else _all_names(cloud, yes=yes)
     receipts = []
     for one in names:
-        with on_stream(verbose=State.verbose) as notify:
-            receipts.append(fleet.down(one, cloud=cloud, notify=LEFTOVERS.hearing(notify), start_local=start_local))
+        with on_stream(verbose=State.verbose) as display:
+            receipts.append(fleet.down(one, cloud=cloud, notify=LEFTOVERS.hearing(display.notify)))
         print(receipt_line(receipts[-1]), file=sys.stderr)
     if as_json:
         told = [receipt.model_dump(mode="json") for receipt in receipts]
@@ -127,16 +128,23 @@ def receipt_line(receipt: Any) -> str:
 
 
 def _summarise(ship: Any) -> None:
-    price = f"${ship.price_hourly:.5f} an hour" if ship.price_hourly else "costs nothing"
-    told = [
-        f"{ship.name} is up at {ship.url} on {ship.cloud.value} ({ship.image}), release {ship.release}; {price}",
-        f"  log in:    cloudship ssh {ship.name}",
-        f"  take down: cloudship down {ship.name}",
-        f"  seconds:   {seconds(ship.timeline)}",
+    """Say, on standard error, all that its owner wants to know now; the URL itself is the result."""
+    from cloudship.display.words import facts
+
+    ends = f"{ship.expires_at}; it goes at the first `cloudship reap` after that" if ship.expires_at else "never"
+    rows = [
+        ("url", ship.url),
+        ("release", str(ship.release)),
+        ("log in", f"cloudship ssh {ship.name}"),
+        ("logs", f"cloudship logs {ship.name} -f"),
+        ("take down", f"cloudship down {ship.name}"),
+        ("costs", cost(ship.price_hourly)),
+        ("expires", ends),
+        ("where", f"{ship.cloud.value}, droplet {ship.droplet_id}, {ship.image}"),
+        ("seconds", seconds(ship.timeline)),
     ]
-    if ship.expires_at:
-        told.append(f"  expires:   {ship.expires_at}, and goes at the first `cloudship reap` after that")
-    print("\n".join(told), file=sys.stderr)
+    told = ["", f"{ship.name} is up", *facts(rows, width_of(sys.stderr))]
+    print("\n".join(told), file=sys.stderr, flush=True)
 
 
 def _all_names(cloud: Any, *, yes: bool) -> list[str]:

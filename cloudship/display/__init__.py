@@ -5,14 +5,25 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TextIO
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Protocol, TextIO
 
-from cloudship.events import Notify
+if TYPE_CHECKING:
+    from cloudship.events import Event
+
+
+class Display(Protocol):
+    """Shows what happens."""
+
+    def notify(self, event: Event) -> None:
+        """Take an event in."""
+
+    def paused(self) -> AbstractContextManager[None]:
+        """Leave the terminal to somebody who asks there."""
 
 
 @contextmanager
-def on_stream(stream: TextIO | None = None, *, verbose: bool = False) -> Iterator[Notify]:
+def on_stream(stream: TextIO | None = None, *, verbose: bool = False) -> Iterator[Display]:
     """
     Show events on a stream: live where it is a terminal that can, one plain line for each phase elsewhere.
 
@@ -21,16 +32,17 @@ def on_stream(stream: TextIO | None = None, *, verbose: bool = False) -> Iterato
         verbose: every line of the droplet and every attempt too.
     """
     target = stream or sys.stderr
-    if _is_live(target) and not verbose:
+    if is_live(target) and not verbose:
         from cloudship.display.terminal import Terminal
 
         with Terminal(target) as terminal:
-            yield terminal.notify
+            yield terminal
     else:
         from cloudship.display.plain import Plain
 
-        yield Plain(target, verbose=verbose).notify
+        yield Plain(target, verbose=verbose)
 
 
-def _is_live(stream: TextIO) -> bool:
-    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb" and "NO_COLOR" not in os.environ
+def is_live(stream: TextIO) -> bool:
+    """Whether a stream is a terminal that can move its cursor."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown", ""}

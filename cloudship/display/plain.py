@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 from cloudship.events import (
@@ -38,6 +40,11 @@ class Plain:
         if line is not None:
             print(legible(line, None), file=self._stream, flush=True)
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the terminal to somebody who asks there: lines are in nobody's way."""
+        yield
+
     def _line(self, event: Event) -> str | None:
         detail = detail_line(event) if self._verbose else None
         return headline(event) or detail
@@ -51,7 +58,7 @@ def headline(event: Event) -> str | None:
         case PhaseEnded():
             return f"{event.phase:<9} {event.seconds:6.2f} s  {event.outcome}".rstrip()
         case PhaseFailed():
-            return f"{event.phase:<9} {event.seconds:6.2f} s  failed"
+            return f"{event.phase:<9} {event.seconds:6.2f} s  {failed_word(event)}"
         case Noted():
             return f"{'warning' if event.warning else 'note'}: {event.text}"
         case Destroying():
@@ -60,6 +67,11 @@ def headline(event: Event) -> str | None:
             return f"LEFT BEHIND: {event.what}"
         case _:
             return None
+
+
+def failed_word(event: PhaseFailed) -> str:
+    """Say how a phase broke off; the error itself is told at the end."""
+    return event.message if event.message == "interrupted" else "failed"
 
 
 def chosen_line(event: Chosen) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 from typing import Callable, Dict, List
 
 from droplet import command, firstboot, formation, journal, layout, maintenance, process, records, unit
 
+_NOT_FOUND = 127  # as shells say it
 _COUNT, _SINCE = re.compile(r"[0-9]{1,7}"), re.compile(r"[0-9A-Za-z :.,+-]{1,64}")
 
 
@@ -27,6 +29,9 @@ def run(words: List[str]) -> int:
     os.chdir(planned.directory)
     env = process.whole_environment(folder, planned) if planned.environment else dict(os.environ)
     env["PATH"] += ":/usr/sbin:/sbin" if root else ""
+    if shutil.which(rest[0], path=env["PATH"]) is None:
+        sys.stderr.write(f"{rest[0]}: there is no such program on this ship\n")
+        return _NOT_FOUND
     whole = [*([] if root else command.as_user(layout.USER)), *rest]
     os.execvpe(whole[0], whole, {**env, "TERM": os.environ.get("TERM", "dumb")})
     return 1
