@@ -31,7 +31,7 @@ from cloudship.waiting import EAGER, ONCE_A_SECOND, REAL, Clock, Pace, Pending, 
 _TRANSIENT = (NotFound, RateLimited, ServerFault, Unreachable, BadAnswer)  # a fresh id may be 404 for a while
 _PROBE = Pace(first=0.03, factor=1.5, longest=1.0)
 _EVIDENCE = 8  # lines
-_STAGES = {"git": "the first boot to install nginx and git", "bootstrap": "the first boot to end"}
+_STAGES = {"git": "nginx and git to be installed", "bootstrap": "the first boot to end"}
 _SERVER_ERROR, _CLIENT_ERROR = 500, 400
 
 

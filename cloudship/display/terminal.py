@@ -35,7 +35,7 @@ class Terminal:
     def __init__(self, stream: TextIO) -> None:
         system = None if "NO_COLOR" in os.environ else "auto"
         self._console = Console(file=stream, highlight=False, color_system=system)  # type: ignore[arg-type]
-        self._live = Live(self, console=self._console, refresh_per_second=10, transient=True)
+        self._live = self._alive()
         self._lock = threading.Lock()
         self._current: PhaseStarted | None = None
         self._since = 0.0
@@ -60,6 +60,7 @@ class Terminal:
         try:
             yield
         finally:
+            self._live = self._alive()  # the old one would wipe out what was written meanwhile
             self._live.start()
 
     def notify(self, event: Event) -> None:
@@ -81,7 +82,7 @@ class Terminal:
                 if (line := headline(event)) is not None:
                     style = "yellow" if line.startswith("warning") else "dim"
                     first, *rest = folded(line, self._console.width - 3)
-                    self._live.console.print("\n  ".join([first, *rest]), style=style, markup=False)
+                    self._console.print("\n  ".join([first, *rest]), style=style, markup=False)
 
     def __rich__(self) -> RenderableType:
         """Draw the phase that is under way."""
@@ -103,13 +104,16 @@ class Terminal:
             rows += [Text(f"    {one}", style="dim") for one in folded(detail, width - 5, most=most)]
         return Group(*rows)
 
+    def _alive(self) -> Live:
+        return Live(self, console=self._console, refresh_per_second=10, transient=True)
+
     def _over(self, mark: str, style: str, phase: str, seconds: float, outcome: str) -> None:
         with self._lock:
             self._current = None
         head, *more = _phase(phase, seconds, outcome, self._console.width)
         line = Text(mark, style=style)
         line.append(f" {head}", style="default")
-        self._live.console.print(Group(line, *(Text(one) for one in more)))
+        self._console.print(Group(line, *(Text(one) for one in more)))
 
 
 class _Wait:

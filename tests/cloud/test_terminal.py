@@ -1,0 +1,72 @@
+"""`up` on a terminal, against a local cloud without machines: what a person sees, and what Ctrl-C leaves."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from screens import Screen
+
+from cloudship.client import Client
+from cloudship.local.handle import LocalCloud
+
+Launch = Callable[[int], Screen]
+
+
+@pytest.fixture
+def launch(cloud: Any, flask_app: Path, tmp_path: Path) -> Iterator[Launch]:
+    """Launch a ship whose droplet never becomes active, on a terminal so wide."""
+    LocalCloud(cloud.url, cloud.token).fault("never_active", times=None)
+    env = {**os.environ, "DIGITALOCEAN_END_POINT": f"{cloud.url}/v2/", "DIGITALOCEAN_TOKEN": cloud.token}
+    env |= {"CLOUDSHIP_STATE_DIR": str(tmp_path / "state"), "TERM": "xterm-256color"}
+    env.pop("NO_COLOR", None)
+    env.pop("COLUMNS", None)
+    opened: list[Screen] = []
+
+    def up(columns: int) -> Screen:
+        opened.append(Screen(columns))
+        opened[-1].start([sys.executable, "-m", "cloudship", "up", str(flask_app)], env)
+        opened[-1].wait_for(lambda text: "last answer: status new" in " ".join(text.split()))
+        return opened[-1]
+
+    yield up
+    for screen in opened:
+        screen.__exit__(None, None, None)
+
+
+def _left(client: Client) -> int:
+    return len(client.droplets()) + len(client.ssh_keys())
+
+
+def test_ctrl_c_takes_down_what_was_made_and_gives_the_terminal_back(launch: Launch, client: Client) -> None:
+    """The first line names the cloud; 130, the cursor is there again, and the last line says that nothing is left."""
+    screen = launch(40)
+    assert screen.lines()[0].startswith("cloud: local")
+    assert (2, True) == (_left(client), screen.cursor_is_hidden)
+    assert "to be active" in " ".join(screen.text.split())
+    screen.interrupt()
+    assert 130 == screen.status()
+    assert "interrupted; nothing is left behind" == screen.text.splitlines()[-1]
+    assert any(line.startswith("x active") and line.endswith("s") for line in screen.lines())
+    assert (0, False) == (_left(client), screen.cursor_is_hidden)
+    assert "Traceback" not in screen.text
+
+
+def test_a_second_ctrl_c_says_what_may_be_left_and_gives_the_terminal_back(
+    launch: Launch, cloud: Any, client: Client
+) -> None:
+    """At once, with the command that takes it down; the cursor is there again."""
+    screen = launch(80)
+    LocalCloud(cloud.url, cloud.token).fault("delay", operation="droplets_*", seconds=30, times=None)
+    screen.interrupt()
+    screen.wait_for(lambda text: "once more to stop waiting" in text)
+    screen.interrupt()
+    assert 130 == screen.status(limit=15)
+    told = screen.text.partition("stopped waiting")[2]
+    assert "may be left: droplet" in told
+    assert "next: cloudship down tiny --cloud local" in told
+    assert not screen.cursor_is_hidden
