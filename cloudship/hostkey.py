@@ -45,7 +45,7 @@ def rotate(
         HostKeyMismatch: after the switch somebody else answered.
     """
     made = _step(shell, "generate", timeouts)
-    files.pin((temporary, made))
+    files.pin((made,), temporary)
     switched = _step(shell, "switch", timeouts)
     if switched.split()[:2] != made.split()[:2]:
         raise ShellError("The droplet's host key after the switch is not the one it made")

@@ -16,6 +16,7 @@ from cloudship.errors import ConfigError
 from cloudship.models import Secret
 
 _KEY_TYPES = ("ssh-", "ecdsa-", "sk-")
+_TEMPORARY = "temporary"  # stands in known_hosts where OpenSSH allows a comment
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,16 @@ class LaunchFiles:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _write_new(self.identity, pair.private.reveal())
 
-    def pin(self, public_keys: Sequence[str]) -> None:
-        """Know the host by these keys and no others, from now on; whole or not at all."""
-        lines = [f"{self.alias} {' '.join(key.split()[:2])}\n" for key in public_keys]
+    def pin(self, public_keys: Sequence[str], temporary: str | None = None) -> None:
+        """
+        Know the host by these keys and no others, from now on; whole or not at all.
+
+        Args:
+            public_keys: its own.
+            temporary: the one that came in its user-data, until it has one of its own.
+        """
+        marked = [(key, "") for key in public_keys] + ([(temporary, f" {_TEMPORARY}")] if temporary else [])
+        lines = [f"{self.alias} {' '.join(key.split()[:2])}{mark}\n" for key, mark in marked]
         unfinished = self.known_hosts.with_suffix(".part")
         unfinished.unlink(missing_ok=True)
         _write_new(unfinished, "".join(lines))
@@ -115,11 +123,19 @@ class LaunchFiles:
 
     def pinned(self) -> tuple[str, ...]:
         """Read the keys by which the host is known, each as type and blob."""
+        return tuple(" ".join(words[:2]) for words in self._known())
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the host is not known by the temporary key any more: others may have that one."""
+        return all(_TEMPORARY not in words[2:] for words in self._known())
+
+    def _known(self) -> list[list[str]]:
         try:
             lines = self.known_hosts.read_text(encoding="utf-8").splitlines()
         except OSError:
-            return ()
-        return tuple(line.partition(" ")[2] for line in lines if line.startswith(f"{self.alias} "))
+            return []
+        return [line.split()[1:] for line in lines if line.startswith(f"{self.alias} ")]
 
     def lacking(self) -> str | None:
         """Say what of these files is missing for logging in; None: nothing."""

@@ -115,7 +115,7 @@ def _launched(drawn: Draft, limits: Timeouts, clock: Clock, story: Story) -> Shi
     plan, client, tell = drawn.plan, drawn.client, story.tell
     files = launch_files(plan.cloud, plan.name, plan.launch)
     files.save_identity(drawn.launch_key)
-    files.pin([drawn.host_key.public])
+    files.pin((), drawn.host_key.public)
     book = journal()
     with story.phase(Phase.KEY) as outcome:
         key = creation.create_key(
@@ -180,7 +180,7 @@ def _delivered(drawn: Draft, shell: Shell, address: str, limits: Timeouts, clock
     with story.phase(Phase.BOOT) as outcome:
         _wait_for_program(shell, limits)
         _tell_environment(drawn, shell, limits)
-        early = _prepared_early(drawn, shell, tell)
+        early = _prepared_early(drawn, shell, limits, tell)
         boot.wait_for("git", timeouts=limits, clock=clock, notify=tell)
         outcome.append("git is there")
     said: list[str] = []
@@ -250,7 +250,7 @@ def _tell_environment(drawn: Draft, shell: Shell, limits: Timeouts) -> None:
         )
 
 
-def _prepared_early(drawn: Draft, shell: Shell, tell: Notify) -> threading.Thread:
+def _prepared_early(drawn: Draft, shell: Shell, limits: Timeouts, tell: Notify) -> threading.Thread:
     """Have the Python packages installed while apt works; if that fails the release says so, with the reason."""
     archive = appinfo.dependency_archive(drawn.request.tree.root, drawn.request.app)
 
@@ -258,7 +258,9 @@ def _prepared_early(drawn: Draft, shell: Shell, tell: Notify) -> threading.Threa
         if archive is None:
             return
         try:
-            shell.stream((CONTROL, "prepare"), stdin=archive, line=lambda text: tell(_build_line(text)))
+            shell.stream(
+                (CONTROL, "prepare"), stdin=archive, line=lambda text: tell(_build_line(text)), limit=limits.release
+            )
         except ShellError as error:
             tell(Noted(text=f"the early installation broke off: {error}", warning=True))
 

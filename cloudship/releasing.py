@@ -21,6 +21,7 @@ from cloudship.source import SourceTree
 if TYPE_CHECKING:
     from cloudship.ssh import Shell
 
+_LIMIT = Timeouts().release  # seconds for whatever is asked: it may have to wait for a release that is under way
 _WRONG_USE = 2  # how the program ends when it was asked for what it does not have
 
 
@@ -168,25 +169,21 @@ def scale(shell: Shell, counts: Mapping[str, int]) -> dict[str, int]:
     return {str(key): int(value) for key, value in json.loads(ask(shell, ("scale", *words))).items()}
 
 
-def _released(
-    shell: Shell, name: str, words: Sequence[str], stdin: bytes | None, notify: Notify, *, limit: float | None = None
-) -> int:
-    number = _carried(shell, name, words, stdin, notify, limit=limit)
+def _released(shell: Shell, name: str, words: Sequence[str], stdin: bytes | None, notify: Notify) -> int:
+    number = _carried(shell, name, words, stdin, notify)
     if number is None:
         raise BadAnswer("The droplet announced no release")
     return number
 
 
-def _carried(
-    shell: Shell, name: str, words: Sequence[str], stdin: bytes | None, notify: Notify, *, limit: float | None = None
-) -> int | None:
+def _carried(shell: Shell, name: str, words: Sequence[str], stdin: bytes | None, notify: Notify) -> int | None:
     said: list[str] = []
 
     def hear(text: str) -> None:
         said.append(text)
         notify(Output(origin="release", line=text))
 
-    status = shell.stream((CONTROL, *words), line=hear, stdin=stdin, limit=limit)
+    status = shell.stream((CONTROL, *words), line=hear, stdin=stdin, limit=_LIMIT)
     if status == _WRONG_USE:
         raise ConfigError(_plain(said), next_step=f"cloudship releases {name}")
     if status != 0:
@@ -219,7 +216,7 @@ def ask(shell: Shell, words: Sequence[str], stdin: bytes | None = None) -> str:
         ConfigError: it was asked for what it does not have.
         CommandFailed: it failed.
     """
-    done = shell.run((CONTROL, *words), stdin=stdin)
+    done = shell.run((CONTROL, *words), stdin=stdin, limit=_LIMIT)
     said = (done.stderr or done.stdout).strip().splitlines()
     if done.exit_status == _WRONG_USE:
         raise ConfigError(_plain(said))

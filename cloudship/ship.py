@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import Self
 
 from cloudship import card, records, releasing, tags, teardown
-from cloudship.errors import BadAnswer, CommandFailed, KeyMissing, ShipNotFound
+from cloudship.errors import BadAnswer, CommandFailed, KeyMissing, ShellUnreachable, ShipNotFound
 from cloudship.events import Notify, nobody
 from cloudship.models import CONTROL, Cloud, Droplet, PhaseTime, Receipt, Release, Result, Secret, Timeouts, rfc3339
 from cloudship.releasing import Place
@@ -198,7 +198,7 @@ class Ship:
         """
         from cloudship import bootlog, readiness
 
-        keys = self._keys()
+        keys = self._keys(early=True)
         if self.droplet.ip_address is None:
             self.droplet = readiness.active(self._client, self.droplet_id, timeouts=self._timeouts, notify=notify)
         with bootlog.arrived(self.ip_address, keys, timeouts=self._timeouts, notify=notify) as shell:
@@ -330,20 +330,25 @@ class Ship:
 
         Raises:
             KeyMissing: this machine has no key for the launch.
-            ShellUnreachable: nobody answers there, or not as us.
+            ShellUnreachable: nobody answers there, or not as us; or the host has no key of its own yet.
         """
         from cloudship.ssh import Shell
 
         with Shell.connect(self.ip_address, files=self._keys(), limit=self._timeouts.ssh) as shell:
             yield shell
 
-    def _keys(self) -> LaunchFiles:
-        """Give the means to log in, or say what of them is missing here."""
+    def _keys(self, *, early: bool = False) -> LaunchFiles:
+        """Give the means to log in, `early` also to a host that has only the temporary key; or say what is missing."""
         lacking = self.files.lacking()
         if lacking is not None:
             raise KeyMissing(
                 f"This machine cannot log in to {self.name}, which {self.owner} launched: {lacking}",
                 next_step=f"do it where it was launched, or with a key of your own: ssh root@{self.ip_address}",
+            )
+        if not (early or self.files.is_settled):
+            raise ShellUnreachable(
+                f"{self.name}'s droplet has no host key of its own yet: its launch is under way, or was broken off",
+                next_step=f"wait for it; if it was broken off: cloudship down {self.name}, and launch again",
             )
         return self.files
 

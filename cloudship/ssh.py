@@ -19,12 +19,14 @@ from types import TracebackType
 import paramiko
 from typing_extensions import Self
 
-from cloudship.errors import HostKeyMismatch, ShellError, ShellUnreachable
+from cloudship.errors import HostKeyMismatch, KeyMissing, ShellError, ShellUnreachable
 from cloudship.keys import LaunchFiles
 from cloudship.models import Result
 
 MOST_OUTPUT = 8 << 20  # bytes that `run` keeps of each stream
+START = 20.0  # seconds within which a host says that a command has begun
 KEEPALIVE = 15  # seconds
+SILENCE = 60  # seconds after which a peer that confirms nothing any more is taken for gone
 _CHUNK = 32768
 _POLL = 0.2  # seconds between looks at a stream's limit
 
@@ -81,15 +83,19 @@ class Shell:
         Raises:
             ShellUnreachable: nobody answers, or not as us yet.
             HostKeyMismatch: somebody else answers; they got nothing.
+            KeyMissing: the key that logs in cannot be read.
         """
+        identity, deadline = _identity(files), time.monotonic() + limit
         with _mapped(address, (Exception,)):  # what a stranger sends may make the library stumble in any way
             stream = socket.create_connection((address, port), timeout=limit)
+            _end_when_silent(stream)
             transport = paramiko.Transport(stream)
             try:
-                _greeted(transport, files, limit)
-                identity = paramiko.Ed25519Key.from_private_key(io.StringIO(files.identity.read_text(encoding="utf-8")))
+                _greeted(transport, files, deadline)
+                transport.auth_timeout = _left(deadline)
                 transport.auth_publickey(user, identity)
             except BaseException:
+                transport.packetizer.complete_handshake()  # its timer would outlive us by seconds
                 transport.close()
                 raise
             transport.set_keepalive(KEEPALIVE)
@@ -107,10 +113,9 @@ class Shell:
         Raises:
             ShellError: the connection broke, or the limit was reached.
         """
-        out, err = bytearray(), bytearray()
-        status = self._carry(command, stdin, limit, out.extend, err.extend)
-        text = [bytes(part[:MOST_OUTPUT]).decode("utf-8", "replace") for part in (out, err)]
-        return Result(exit_status=status, stdout=text[0], stderr=text[1])
+        out, err = _Kept(), _Kept()
+        status = self._carry(command, stdin, limit, out.feed, err.feed)
+        return Result(exit_status=status, stdout=out.text, stderr=err.text)
 
     def stream(
         self,
@@ -126,9 +131,10 @@ class Shell:
         Raises:
             ShellError: the connection broke, or the limit was reached.
         """
-        lines = _Lines(line)
-        status = self._carry(command, stdin, limit, lines.feed, lines.feed)
-        lines.end()
+        out, err = _Lines(line), _Lines(line)  # each cuts its own stream: no line is made of two
+        status = self._carry(command, stdin, limit, out.feed, err.feed)
+        out.end()
+        err.end()
         return status
 
     def close(self) -> None:
@@ -153,9 +159,10 @@ class Shell:
     ) -> int:
         shown = command if isinstance(command, str) else shlex.join(command)
         with _mapped(str(self._transport.getpeername()[0])):
-            channel = self._transport.open_session(timeout=20)
+            answered_within = START if limit is None else min(START, limit)
+            channel = self._transport.open_session(timeout=answered_within)
             try:
-                channel.exec_command(shown)
+                _begin(channel, shown, answered_within)
                 feeding = threading.Thread(target=_feed, args=(channel, stdin or b""), daemon=True)
                 feeding.start()
                 _drain(channel, limit, out, err)
@@ -163,19 +170,45 @@ class Shell:
             finally:
                 channel.close()
         if status == -1:
-            raise ShellError(f"The connection broke while `{shown}` ran")
+            raise ShellError(self._why_without_status(shown))
         return status
 
+    def _why_without_status(self, shown: str) -> str:
+        self._transport.join(_POLL)  # it ends with its connection
+        broke = not self._transport.is_alive()
+        return f"The connection broke while `{shown}` ran" if broke else f"`{shown}` was killed by a signal"
 
-def _greeted(transport: paramiko.Transport, files: LaunchFiles, limit: float) -> None:
+
+def _identity(files: LaunchFiles) -> paramiko.Ed25519Key:
+    """Read the key that logs in, before anybody is asked to let us in."""
+    try:
+        return paramiko.Ed25519Key.from_private_key(io.StringIO(files.identity.read_text(encoding="utf-8")))
+    except (OSError, ValueError, paramiko.SSHException) as error:
+        raise KeyMissing(f"The key that logs in cannot be read: {files.identity}: {error}") from error
+
+
+def _end_when_silent(stream: socket.socket) -> None:
+    """Have the kernel end a connection whose other end vanished; by itself it tries for a quarter of an hour."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000)
+
+
+def _left(deadline: float) -> float:
+    return max(0.001, deadline - time.monotonic())
+
+
+def _greeted(transport: paramiko.Transport, files: LaunchFiles, deadline: float) -> None:
     """Make the handshake, and go on only with a host that has a pinned key."""
     pinned = files.pinned()
     types = {line.split()[0] for line in pinned}
     options = transport.get_security_options()
     options.key_types = tuple(one for one in options.key_types if one in types) or ("ssh-ed25519",)
-    transport.banner_timeout = transport.auth_timeout = limit
-    transport.start_client(timeout=limit)
-    answered = transport.get_remote_server_key()
+    transport.banner_timeout = transport.handshake_timeout = _left(deadline)
+    transport.start_client(timeout=_left(deadline))
+    try:
+        answered = transport.get_remote_server_key()
+    except paramiko.SSHException as error:  # that there is none yet is all that a timeout leaves behind
+        raise TimeoutError from error
     if f"{answered.get_name()} {answered.get_base64()}" not in pinned:
         raise HostKeyMismatch(
             "Somebody else answers on the droplet's address: the host key is not the pinned one; nothing was sent",
@@ -210,6 +243,21 @@ def _words_of(error: Exception) -> str:
         return type(error).__name__
 
 
+def _begin(channel: paramiko.Channel, command: str, limit: float) -> None:
+    """Have a command begun; left alone, paramiko waits for ever for the host to say that it has."""
+    late = threading.Timer(limit, channel.close)
+    late.daemon = True
+    late.start()
+    try:
+        channel.exec_command(command)
+    except paramiko.SSHException as error:
+        if late.is_alive():
+            raise
+        raise TimeoutError from error
+    finally:
+        late.cancel()
+
+
 def _feed(channel: paramiko.Channel, data: bytes) -> None:
     with suppress(OSError, EOFError):  # the command ended without reading all of it
         channel.sendall(data)
@@ -219,7 +267,7 @@ def _feed(channel: paramiko.Channel, data: bytes) -> None:
 def _drain(
     channel: paramiko.Channel, limit: float | None, out: Callable[[bytes], None], err: Callable[[bytes], None]
 ) -> None:
-    deadline = time.monotonic() + limit if limit is not None else None
+    deadline = time.monotonic() + limit if limit is not None else float("inf")
     channel.settimeout(_POLL)
     while True:
         try:
@@ -228,15 +276,31 @@ def _drain(
             data = None
         if data:
             out(data)
-        while channel.recv_stderr_ready():
+        while channel.recv_stderr_ready() and time.monotonic() <= deadline:
             err(channel.recv_stderr(_CHUNK))
-        if data == b"" and channel.exit_status_ready():
+        if data == b"" and channel.status_event.wait(_POLL):  # it closed its output and may work on
             break
-        if deadline is not None and time.monotonic() > deadline:
+        if time.monotonic() > deadline:
             raise ShellError(f"The command did not end within {limit:g} s")
     with suppress(TimeoutError):
         while rest := channel.recv_stderr(_CHUNK):
             err(rest)
+
+
+class _Kept:
+    """The beginning of a stream, and no more of it."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Take what came."""
+        self._data += data[: MOST_OUTPUT - len(self._data)]
+
+    @property
+    def text(self) -> str:
+        """What is kept."""
+        return self._data.decode("utf-8", "replace")
 
 
 class _Lines:

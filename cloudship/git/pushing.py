@@ -128,5 +128,6 @@ def _listen(
 def _failure(said: Sequence[str], own: Sequence[str], next_step: str) -> ReleaseFailed | GitError:
     """Tell a release that was refused from a push that failed."""
     if not any(text.startswith("!") and "hook declined" in text for text in own):
-        return GitError("The push broke off", evidence=[*said, *own][-process.SHOWN :])
+        next_step = "look whether the droplet still answers: cloudship show NAME"
+        return GitError("The push broke off", evidence=[*said, *own][-process.SHOWN :], next_step=next_step)
     return verdict.failure(said, next_step=next_step)

@@ -42,6 +42,20 @@ def test_pinning_replaces_all_earlier_keys(tmp_path: Path) -> None:
     assert files.known_hosts.read_text().startswith("cloudship-0123456789 ")
 
 
+def test_a_host_is_settled_once_the_temporary_key_is_forgotten(tmp_path: Path) -> None:
+    """The mark stands where OpenSSH allows a comment: it finds both keys, and the host is not settled before."""
+    files, own, temporary = LaunchFiles(tmp_path / "l", "0123456789"), mint("own").public, mint("temporary").public
+    files.folder.mkdir()
+    settled = []
+    for step in (((), temporary), ((own,), temporary), ((own,), None)):
+        files.pin(*step)
+        settled.append(files.is_settled)
+        found = ["ssh-keygen", "-F", files.alias, "-f", str(files.known_hosts)]
+        listed = subprocess.run(found, capture_output=True, text=True, check=True).stdout
+        assert all(key in listed for key in files.pinned())
+    assert [False, False, True] == settled
+
+
 def test_the_ssh_command_trusts_nothing_of_the_users_own(tmp_path: Path) -> None:
     """Its configuration, agent and known hosts have no say."""
     words = LaunchFiles(tmp_path, "0123456789").openssh("192.0.2.1")
