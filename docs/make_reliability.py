@@ -25,12 +25,10 @@ MENDED = (
     "an answer whose head came drop by drop held a command up: the limit is of the whole answer, its head included",
     "an answer of 64 MB was kept whole: eight are the most, and packed ones are not asked for",
     "a token with a line end in it was shown by the traceback of `--debug`: it is refused before it is used",
-    "a host that went silent while a command was being begun held the client for ever; one that vanished, a "
-    "quarter of an hour",
+    "a host that went silent while a command was being begun held the client for ever: that has a limit too",
     "what a command said beyond what is kept filled the memory; lines of its two streams were mixed into one",
     "a handshake that was broken off kept the finished command waiting for another fifteen seconds",
-    "a launch broken off in the middle of the rotation left a host that whoever had the temporary key could "
-    "stand in for: nothing is sent to it",
+    "a launch broken off in the rotation left a host for whom a thief could stand in: nothing is sent to it",
 )
 TEXT = """# How it is proved that nothing leaks
 
