@@ -29,6 +29,13 @@ MENDED = (
     "what a command said beyond what is kept filled the memory; lines of its two streams were mixed into one",
     "a handshake that was broken off kept the finished command waiting for another fifteen seconds",
     "a launch broken off in the rotation left a host for whom a thief could stand in: nothing is sent to it",
+    "a local cloud killed before it had written its token opened to an empty one: it is whole or not there",
+    "a local cloud killed in the middle of a delete brought the droplet back with an empty disk",
+    "machines and network of a killed local cloud outlived `local stop` and `local reset`: both look for them",
+    "a machine on its way down when the local cloud was killed was taken for one that runs",
+    "a machine that a local cloud began in the moment of its death could run twice",
+    "a droplet powered on in the moment of a kill ran and was shown as off",
+    "a stray that could not be removed kept a whole local cloud from starting",
 )
 TEXT = """# How it is proved that nothing leaks
 
@@ -51,6 +58,7 @@ for the droplet at the seams of SSH, git and HTTP is in `tests/campaign/machine.
 | T5 | every call meets a broken answer: reset, silence, half a body, HTML, drops, redirects |
 | T6 | the answer to a create is lost in six ways while listings lag up to a minute: exactly one droplet |
 | T7 | objects that do not behave: never active, no address, deletes that do not stick, droplets that come back |
+| C1, C2 | SIGKILL of the local cloud itself, at any moment under many requests and at every step of its work |
 
 `make test` runs them in the size of the table; `make soak` runs more and writes this page.
 

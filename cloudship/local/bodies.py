@@ -12,6 +12,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
 
 from cloudship.local.account import Account
 from cloudship.local.account.actions import COMPLETED, ERRORED
@@ -24,11 +25,21 @@ from cloudship.local.transitions import Transitions
 
 log = logging.getLogger("cloudship.local")
 
+PENDING = "Droplet already has a pending event."
 CREATE_PATIENCE = 0.5  # seconds a POST waits for the machine to run, so that the first GET finds it active
 SHUTDOWN_LIMIT = 10.0  # seconds that a machine gets to go down by itself before its power is taken
 _PARALLEL = 8  # machines worked on at once
 _THREADS = 64
 _FAILURES = (DriverError, OSError, subprocess.SubprocessError)  # whatever a host may answer a driver
+
+
+@dataclass(frozen=True)
+class Work:
+    """A body that is to be made, and what is decided about it."""
+
+    droplet_id: int
+    action_id: int
+    marks: Marks
 
 
 class Bodies:
@@ -41,16 +52,18 @@ class Bodies:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="body")
         self._locks: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
         self.network = driver.open()
+        for moved in account.droplets.settle(self.network.subnet):
+            log.warning("droplet %d got another address: somebody else has the subnet that it was in", moved)
 
     def restore(self) -> None:
         """Make machines and account agree again, after a stop or a crash."""
         for doomed in self._account.droplets.doomed():
-            self._driver.destroy(doomed)
-            self._account.droplets.forget(doomed)
+            self._guarded(doomed, self._finish_destroying)
         ids = set(self._account.droplets.ids())
         for stray in self._driver.known() - ids:
-            self._driver.destroy(stray)
-        futures = [self._threads.submit(self._restored, droplet_id) for droplet_id in sorted(ids)]
+            self._guarded(stray, self._driver.destroy)
+        living = sorted(ids - self._account.droplets.doomed())
+        futures = [self._threads.submit(self._restored, droplet_id) for droplet_id in living]
         wait(futures)
         self._account.actions.give_up()
 
@@ -59,11 +72,25 @@ class Bodies:
         self._account.clock.close()
         self._threads.shutdown()  # a machine that is being made now would outlive us
         off = set(self._account.droplets.ids(OFF))
-        running = [self._account.droplets.spec(found) for found in self._account.droplets.ids() if found not in off]
+        ids = self._account.droplets.ids()
         with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="off") as threads:
-            for spec in running:
-                threads.submit(self._off, spec)
+            for found in ids:
+                if found not in off:
+                    threads.submit(self._off, self._account.droplets.spec(found))
+        for stray in self._driver.known() - set(ids):
+            self._guarded(stray, self._driver.destroy)
         self._driver.close()
+
+    def _guarded(self, droplet_id: int, act: Callable[[int], None]) -> None:
+        """Act on one machine; what the host refuses is tried again at the next start, and does not keep the others."""
+        try:
+            act(droplet_id)
+        except _FAILURES:
+            log.exception("droplet %d left something behind", droplet_id)
+
+    def _finish_destroying(self, droplet_id: int) -> None:
+        self._driver.destroy(droplet_id)
+        self._account.droplets.forget(droplet_id)
 
     def _off(self, spec: MachineSpec) -> None:
         try:
@@ -72,14 +99,17 @@ class Bodies:
         except _FAILURES:
             log.exception("droplet %d could not be powered off", spec.droplet_id)
 
-    def create(self, ids: Sequence[int]) -> list[int]:
-        """Begin to make bodies side by side, and give the actions' ids; waits a moment for all to run."""
-        begun = [self._account.actions.begin("create", one, self._account.droplets.region(one))["id"] for one in ids]
-        marks = [self._world.made(one) for one in ids]
-        futures = [self._threads.submit(self._created, *one) for one in zip(ids, begun, marks, strict=True)]
+    def begin(self, ids: Sequence[int]) -> list[Work]:
+        """Record that bodies are being made, in the transaction that records the droplets: none is there without it."""
+        regions = [self._account.droplets.region(one) for one in ids]
+        begun = [self._account.actions.begin("create", *one)["id"] for one in zip(ids, regions, strict=True)]
+        return [Work(one, action, self._world.made(one)) for one, action in zip(ids, begun, strict=True)]
+
+    def create(self, work: Sequence[Work]) -> None:
+        """Make bodies side by side; waits a moment for all to run."""
+        futures = [self._threads.submit(self._created, one) for one in work]
         if self.transitions.immediate:
             wait(futures, timeout=CREATE_PATIENCE)
-        return begun
 
     def act(self, droplet_id: int, kind: str) -> int:
         """
@@ -91,9 +121,10 @@ class Bodies:
         region = self._account.droplets.region(droplet_id)
         if kind not in self._acts():
             raise unprocessable(f"{kind} is not a valid Droplet action.")
-        action = self._account.actions.begin_alone(kind, droplet_id, region)
+        doomed = droplet_id in self._account.droplets.doomed()
+        action = None if doomed else self._account.actions.begin_alone(kind, droplet_id, region)
         if action is None:
-            raise unprocessable("Droplet already has a pending event.")
+            raise unprocessable(PENDING)
         self._threads.submit(self._acted, droplet_id, kind, action["id"], fails=self._world.action_errors())
         return int(action["id"])
 
@@ -106,7 +137,7 @@ class Bodies:
         """
         self._account.droplets.status(droplet_id)
         if self._account.actions.pending(droplet_id) or droplet_id in self._account.droplets.doomed():
-            raise unprocessable("Droplet already has a pending event.")
+            raise unprocessable(PENDING)
 
     def destroy(self, droplet_id: int) -> None:
         """
@@ -141,8 +172,12 @@ class Bodies:
     def _destroy(self, droplet_id: int) -> None:
         with self._locks[droplet_id]:
             self._account.droplets.status(droplet_id)
-            self._driver.destroy(droplet_id)
-            self._account.droplets.forget(droplet_id)
+            self._account.droplets.doom(droplet_id)  # a crash from here on does not bring it back with an empty disk
+            try:
+                self._finish_destroying(droplet_id)
+            except _FAILURES:
+                self._account.droplets.spare(droplet_id)  # it can be asked for again
+                raise
 
     def refresh(self, droplet_id: int) -> None:
         """Notice a machine that was powered off from inside; a droplet that has gone meanwhile is passed over."""
@@ -164,37 +199,38 @@ class Bodies:
             "shutdown": self._shutdown,
         }
 
-    def _created(self, droplet_id: int, action_id: int, marks: Marks) -> None:
+    def _created(self, work: Work) -> None:
         active_at = self._account.clock.time() + self.transitions.active
+        droplet_id = work.droplet_id
         try:
             with self._working, self._locks[droplet_id]:
                 spec = self._account.droplets.spec(droplet_id)
                 self._driver.create(spec)
                 self._driver.start(spec)
-                if not marks.ssh:
+                if not work.marks.ssh:
                     self._driver.close_ssh(spec)
             self._account.clock.sleep_until(active_at)
         except Refusal:  # destroyed before its turn came
-            self._account.actions.end(action_id, ERRORED)
+            self._account.actions.end(work.action_id, ERRORED)
         except ClosedError:
             return  # it is finished at the next start
         except _FAILURES:
             log.exception("droplet %d got no body", droplet_id)
-            self._account.actions.end(action_id, ERRORED)
+            self._account.actions.end(work.action_id, ERRORED)
             self._forget(droplet_id)
         else:
-            self._came_to_be(droplet_id, action_id, marks)
+            self._came_to_be(work)
 
-    def _came_to_be(self, droplet_id: int, action_id: int, marks: Marks) -> None:
-        with self._locks[droplet_id]:
-            if marks.fails:
-                self._account.actions.end(action_id, ERRORED)
-                self._forget(droplet_id)
+    def _came_to_be(self, work: Work) -> None:
+        with self._locks[work.droplet_id]:
+            if work.marks.fails:
+                self._account.actions.end(work.action_id, ERRORED)
+                self._forget(work.droplet_id)
                 return
             if self.transitions.address > 0:
-                self._world.address_later(droplet_id, self.transitions.address)
-            self._account.droplets.set_status(droplet_id, ACTIVE)
-            self._account.actions.end(action_id, COMPLETED)
+                self._world.address_later(work.droplet_id, self.transitions.address)
+            self._account.droplets.set_status(work.droplet_id, ACTIVE)
+            self._account.actions.end(work.action_id, COMPLETED)
 
     def _acted(self, droplet_id: int, kind: str, action_id: int, *, fails: bool) -> None:
         until = self._account.clock.time() + self.transitions.action
@@ -240,7 +276,7 @@ class Bodies:
             if status == NEW or self._driver.state(droplet_id) is MachineState.ABSENT:
                 self._driver.destroy(droplet_id)
                 self._driver.create(spec)
-            if status != OFF:
+            if status != OFF or self._driver.state(droplet_id) is MachineState.RUNNING:  # it was just being powered on
                 self._driver.start(spec)
                 self._account.droplets.set_status(droplet_id, ACTIVE)
         except _FAILURES:
@@ -255,7 +291,4 @@ class Bodies:
     def _forget(self, droplet_id: int) -> None:
         """Remove a droplet that never came to be; what its driver leaves is a stray to the next start."""
         self._account.droplets.forget(droplet_id)
-        try:
-            self._driver.destroy(droplet_id)
-        except _FAILURES:
-            log.exception("droplet %d left something behind", droplet_id)
+        self._guarded(droplet_id, self._driver.destroy)

@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from cloudship.local import endpoint
 from cloudship.local.endpoint import Endpoint, directory_of
@@ -23,7 +24,8 @@ from cloudship.local.turns import served, serving_alone, turn
 
 START_LIMIT = 120.0  # seconds; machines that were active boot within it
 STOP_LIMIT = 60.0
-_STATE = ("account.sqlite", "account.sqlite-wal", "account.sqlite-shm", "machines", "machines.json")
+_DATABASE = "account.sqlite"
+_STATE = (_DATABASE, f"{_DATABASE}-wal", f"{_DATABASE}-shm", "machines", "machines.json", "network.json")
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def start(
         LocalCloudError: it does not start; the message carries what it said.
     """
     place = directory_of(directory)
-    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    own(place)
     with turn(place):
         if found := _settled(place):
             if found.driver != driver:
@@ -68,12 +70,22 @@ def start(
         return _answering(process, place, log)
 
 
+def own(place: Path) -> None:
+    """Make a local cloud's directory, for its owner alone; one that holds other things keeps its mode."""
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    ours = not any(place.iterdir()) or (place / "token").exists()
+    if ours and place.stat().st_uid == os.geteuid():
+        place.chmod(0o700)
+
+
 def stop(directory: Path | None = None) -> bool:
     """
     Stop the local cloud of a directory: machines off, network gone, state and disks kept.
 
+    Machines and network that a killed server left behind are stopped just the same.
+
     Returns:
-        Whether one was running.
+        Whether anything was running.
 
     Raises:
         LocalCloudError: it did not end in time.
@@ -88,7 +100,7 @@ def stop(directory: Path | None = None) -> bool:
 def _stop(place: Path) -> bool:
     found = _settled(place)
     if found is None:
-        return False
+        return any(_swept(make_driver(name, place), place) for name in NAMES)
     with suppress(ProcessLookupError):
         os.kill(found.pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_LIMIT
@@ -100,10 +112,23 @@ def _stop(place: Path) -> bool:
     return True
 
 
+def _swept(machines: Driver, place: Path) -> bool:
+    """Stop what a killed server left running, as it would have done itself."""
+    if machines.unavailable() is not None or not machines.is_open():
+        return False
+    from cloudship.local.server import assembled
+
+    with serving_alone(place), assembled(place, machines, token="") as context:
+        context.bodies.suspend()
+    return True
+
+
 def status(directory: Path | None = None) -> Status:
     """Say whether a local cloud runs, and how many droplets it has."""
     place = directory_of(directory)
-    return Status(endpoint.read(place), place, _droplets(place))
+    found = endpoint.read(place)
+    droplets = _recorded(place) if found is None else int(LocalCloud(found.url, found.token).status()["droplets"])
+    return Status(found, place, droplets)
 
 
 def reset(directory: Path | None = None) -> None:
@@ -125,7 +150,7 @@ def reset(directory: Path | None = None) -> None:
 
 
 def _emptied(machines: Driver) -> None:
-    if machines.unavailable() is None and (known := machines.known()):
+    if machines.unavailable() is None and ((known := machines.known()) or machines.is_open()):
         for droplet_id in known:
             machines.destroy(droplet_id)
         machines.close()
@@ -145,7 +170,7 @@ def _spawn(place: Path, driver: str, port: int, transitions: str | None, log: Pa
     words = [sys.executable, "-m", "cloudship.local.server", "--directory", str(place)]
     words += ["--driver", driver, "--port", str(port)]
     words += ["--transitions", transitions] if transitions is not None else []
-    with serving_alone(place) as taken, log.open("wb") as file:
+    with serving_alone(place) as taken, _private(log) as file:
         words += ["--place", str(taken)]  # taken before it runs: it is found even if we are killed now
         return subprocess.Popen(
             words,
@@ -155,6 +180,13 @@ def _spawn(place: Path, driver: str, port: int, transitions: str | None, log: Pa
             start_new_session=True,
             pass_fds=(taken,),
         )
+
+
+def _private(path: Path) -> BinaryIO:
+    """Begin a file that nobody else may read, whatever the umask; never through somebody's link."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return os.fdopen(descriptor, "wb")
 
 
 def _answering(process: subprocess.Popen[bytes], place: Path, log: Path) -> Endpoint:
@@ -178,10 +210,10 @@ def _reap(pid: int) -> None:
         return  # another process started it
 
 
-def _droplets(place: Path) -> int:
+def _recorded(place: Path) -> int:
     import sqlite3
 
-    file = place / _STATE[0]
+    file = place / _DATABASE
     if not file.exists():
         return 0
     connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True)

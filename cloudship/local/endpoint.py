@@ -61,6 +61,7 @@ def write(directory: Path, endpoint: Endpoint) -> None:
     with suppress(FileNotFoundError):
         unfinished.unlink()
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    os.fchmod(descriptor, 0o600)  # whatever the umask
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(asdict(endpoint), file)
     unfinished.rename(directory / FILE)

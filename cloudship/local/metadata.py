@@ -64,7 +64,7 @@ def document(account: Account, droplet_id: int) -> dict[str, Any]:
             "mac": "",
             "type": "public",
         }
-        for one in droplet["networks"]["v4"]
+        for one in account.droplets.networks(droplet_id)["v4"]
     ]
     return {
         "droplet_id": droplet_id,

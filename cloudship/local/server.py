@@ -44,9 +44,10 @@ def main() -> None:
     parser.add_argument("--transitions", type=Transitions.parse, default=Transitions())
     parser.add_argument("--place", type=int, help="the descriptor by which the caller took this directory for us")
     asked = parser.parse_args()
+    os.umask(0o022)  # droplets' files are for their users; what is private says so where it is made
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with serving_alone(asked.directory) if asked.place is None else nullcontext(asked.place) as place:
-        os.set_inheritable(place, False)  # noqa: FBT003  it takes no keyword
+        os.set_inheritable(place, True)  # noqa: FBT003  no keyword; commands on the host hold it until they end
         asyncio.run(serve(asked.directory, driver(asked.driver, asked.directory), asked.port, asked.transitions))
 
 
@@ -63,14 +64,15 @@ async def serve(directory: Path, machines: Driver, port: int, transitions: Trans
     token = _token(directory)
     with assembled(directory, machines, token) as context:
         context.bodies.transitions = transitions
-        servers = [_server(application(context), listening)]
+        api = _server(application(context), listening)
         bind = context.bodies.network.metadata_bind
-        if bind is not None:
-            servers.append(_server(metadata(context.account), _listen(*bind)))
+        told = [] if bind is None else [_server(metadata(context.account), _listen(*bind))]
+        servers = [api, *told]
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _stop, servers)
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, _stop, servers)
-        running = [asyncio.create_task(server.serve()) for server in servers]
+        running = [asyncio.create_task(server.serve()) for server in told]  # before anything boots
         await asyncio.to_thread(context.bodies.restore)
+        running.append(asyncio.create_task(api.serve()))  # nobody asks for anything before all is as it was
         pid = os.getpid()
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         started = endpoint.process_started(pid) or 0
@@ -98,10 +100,14 @@ def assembled(directory: Path, machines: Driver, token: str) -> Iterator[Context
 def _token(directory: Path) -> str:
     """Take the token of this directory, minted at its first start."""
     file = directory / "token"
-    if not file.exists():
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    if not file.exists() or not file.stat().st_size:
+        unfinished = file.with_suffix(".part")
+        unfinished.unlink(missing_ok=True)
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.fchmod(descriptor, 0o600)  # whatever the umask
         with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
             opened.write(f"cloudship_local_{secrets.token_hex(32)}")
+        unfinished.rename(file)  # whole or not at all: an empty token would let everybody in
     return file.read_text(encoding="utf-8")
 
 

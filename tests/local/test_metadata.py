@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from cloudship.local.metadata import answer
+from cloudship.local.transitions import Transitions
 
 
 def _ask(api: Any, droplet: dict[str, Any] | None, path: str) -> tuple[int, str]:
@@ -37,3 +38,18 @@ def test_indexes_list_what_is_below_them(api: Any) -> None:
 def test_strangers_read_nothing(api: Any) -> None:
     """An address that no droplet has gets no answer but 404."""
     assert 404 == _ask(api, None, "/metadata/v1/user-data")[0]
+
+
+def test_a_droplet_knows_its_address_before_the_account_shows_it(api: Any) -> None:
+    """What boots finds its interface in the metadata while the droplet is still new."""
+    account = api.context.account
+    api.context.bodies.transitions = Transitions.parse("20")
+    account.clock.freeze()
+    asked = {"name": "web", "size": "s-1vcpu-1gb", "image": "ubuntu-20-04-x64"}
+    number = api("POST", "/v2/droplets", asked).json()["droplet"]["id"]
+    assert [] == api("GET", f"/v2/droplets/{number}").json()["droplet"]["networks"]["v4"]
+    told = json.loads(answer(account, number, "/metadata/v1.json")[2])
+    assert ["255.255.0.0", "127.64.0.1"] == [
+        told["interfaces"]["public"][0]["ipv4"][key] for key in ("netmask", "gateway")
+    ]
+    assert number == account.droplets.at(told["interfaces"]["public"][0]["ipv4"]["ip_address"])

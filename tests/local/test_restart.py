@@ -75,11 +75,43 @@ def test_starting_twice_finds_the_first(place: Path) -> None:
     assert 1 == len({one.pid for one in found})
 
 
-def test_the_endpoint_is_for_its_owner_alone(place: Path) -> None:
-    """Token and endpoint are 0600."""
+@pytest.mark.parametrize("umask", [0o000, 0o077, 0o777])
+def test_all_files_are_for_their_owner_alone_whatever_the_umask(place: Path, umask: int) -> None:
+    """Database, log, endpoint and token are 0600 in a directory of 0700, also in one that was made before."""
+    place.chmod(0o755)
+    before = os.umask(umask)
+    try:
+        _make(control.start(place, driver="none"))
+    finally:
+        os.umask(before)
+    names = ("account.sqlite", "account.sqlite-wal", "account.sqlite-shm", "server.log", "endpoint.json", "token")
+    assert dict.fromkeys(names, 0o600) == {name: stat.S_IMODE((place / name).stat().st_mode) for name in names}
+    assert 0o700 == stat.S_IMODE(place.stat().st_mode)
+
+
+def test_a_directory_that_holds_other_things_keeps_its_mode(place: Path) -> None:
+    """Whoever names their home does not find it changed."""
+    (place / "notes").touch()
+    place.chmod(0o755)
     control.start(place, driver="none")
-    for name in ("endpoint.json", "token"):
-        assert 0o600 == stat.S_IMODE((place / name).stat().st_mode)
+    assert 0o755 == stat.S_IMODE(place.stat().st_mode)
+
+
+def test_a_token_that_was_never_written_opens_nothing(place: Path) -> None:
+    """A crash may have left an empty file: another is minted, and an empty one is refused."""
+    (place / "token").touch()
+    found = control.start(place, driver="none")
+    assert len(found.token) > 32
+    for header in ("Bearer", "Bearer ", ""):
+        answer = requests.get(f"{found.url}/v2/account", headers={"Authorization": header}, timeout=9)
+        assert 401 == answer.status_code
+
+
+def test_the_status_is_asked_of_the_server(place: Path) -> None:
+    """Whoever may not read the database, since root made it, hears the right number all the same."""
+    _make(control.start(place, driver="none"))
+    (place / "account.sqlite").rename(place / "hidden")
+    assert 1 == control.status(place).droplets
 
 
 def test_stopping_what_does_not_run_is_no_error(place: Path) -> None:

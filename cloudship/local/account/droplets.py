@@ -42,12 +42,22 @@ class Droplets:
 
     def __init__(self, store: Store, keys: Keys, tags: Tags, clock: CloudClock) -> None:
         self._store, self._keys, self._tags, self._clock = store, keys, tags, clock
+        self._subnet: IPv4Network | None = None
+
+    def settle(self, subnet: IPv4Network) -> list[int]:
+        """Take the machines' network, and give the droplets that had to move into it."""
+        self._subnet = subnet
+        with self._store.changing():
+            rows = self._store.rows("SELECT id, address FROM droplets ORDER BY id")
+            moved = [row["id"] for row in rows if IPv4Address(row["address"]) not in subnet]
+            for one in moved:
+                self._store.run("UPDATE droplets SET address = ? WHERE id = ?", str(self._free_address()), one)
+        return moved
 
     def create(
         self,
         asked: dict[str, Any],
         images: list[dict[str, Any]],
-        subnet: IPv4Network,
         admit: Callable[[dict[str, Any], int], None],
     ) -> list[int]:
         """
@@ -56,7 +66,6 @@ class Droplets:
         Args:
             asked: the request's body.
             images: what may be asked for.
-            subnet: where addresses come from.
             admit: refuses what limits and capacity do not allow; is told how many there are.
         """
         names = _names(asked)
@@ -69,7 +78,7 @@ class Droplets:
         _check_user_data(asked.get("user_data"))
         with self._store.changing():
             admit(asked, len(self.ids()))
-            return [self._record(name, asked, image, public_keys, subnet) for name in names]
+            return [self._record(name, asked, image, public_keys) for name in names]
 
     def get(self, droplet_id: int) -> dict[str, Any]:
         """Show one droplet."""
@@ -113,6 +122,10 @@ class Droplets:
         """Record that a droplet is being destroyed."""
         self._store.run("INSERT OR IGNORE INTO dying (droplet_id) VALUES (?)", droplet_id)
 
+    def spare(self, droplet_id: int) -> None:
+        """Take back that a droplet is being destroyed."""
+        self._store.run("DELETE FROM dying WHERE droplet_id = ?", droplet_id)
+
     def doomed(self) -> frozenset[int]:
         """Name the droplets that are being destroyed."""
         return frozenset(row["droplet_id"] for row in self._store.rows("SELECT droplet_id FROM dying"))
@@ -120,6 +133,10 @@ class Droplets:
     def region(self, droplet_id: int) -> str:
         """Say where a droplet is."""
         return str(json.loads(self._row(droplet_id)["asked"])["region"])
+
+    def networks(self, droplet_id: int) -> dict[str, Any]:
+        """Show a droplet's networks as the machine itself knows them, also before the account does."""
+        return self._networks(self._row(droplet_id))
 
     def user_data(self, droplet_id: int) -> str:
         """Give the user-data a droplet was made with."""
@@ -157,15 +174,13 @@ class Droplets:
             raise not_found()
         return row
 
-    def _record(
-        self, name: str, asked: dict[str, Any], image: dict[str, Any], keys: list[str], subnet: IPv4Network
-    ) -> int:
+    def _record(self, name: str, asked: dict[str, Any], image: dict[str, Any], keys: list[str]) -> int:
         droplet_id = self._store.run(
             "INSERT INTO droplets (name, status, address, created_at, asked, image, public_keys)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
             name,
             NEW,
-            str(self._free_address(subnet)),
+            str(self._free_address()),
             self._clock.now(),
             json.dumps(asked),
             json.dumps(image),
@@ -175,13 +190,24 @@ class Droplets:
             self._tags.attach(tag, droplet_id)
         return droplet_id
 
-    def _free_address(self, subnet: IPv4Network) -> IPv4Address:
+    def _free_address(self) -> IPv4Address:
+        subnet = self._network
         taken = {row["address"] for row in self._store.rows("SELECT address FROM droplets")}
         hosts = (subnet.network_address + offset for offset in range(2, subnet.num_addresses - 1))
         for address in hosts:  # the first host is the gateway
             if str(address) not in taken:
                 return address
         raise Refusal(503, "service_unavailable", "The local cloud has no free address left.")
+
+    @property
+    def _network(self) -> IPv4Network:
+        assert self._subnet is not None  # noqa: S101  `settle` comes before any droplet
+        return self._subnet
+
+    def _networks(self, row: sqlite3.Row) -> dict[str, Any]:
+        netmask, gateway = str(self._network.netmask), str(self._network[1])
+        public = {"ip_address": row["address"], "netmask": netmask, "gateway": gateway, "type": "public"}
+        return {"v4": [public], "v6": []}
 
     def _public_keys(self, identifiers: list[Any]) -> list[str]:
         found, unknown = [], []
@@ -216,19 +242,11 @@ class Droplets:
             "volume_ids": [],
             "size": size,
             "size_slug": asked["size"],
-            "networks": _networks(row),
+            "networks": {"v4": [], "v6": []} if row["status"] == NEW else self._networks(row),
             "region": catalogue.region(asked["region"]),
             "tags": self._tags.of(row["id"]),
             "vpc_uuid": _VPC,
         }
-
-
-def _networks(row: sqlite3.Row) -> dict[str, Any]:
-    if row["status"] == NEW:
-        return {"v4": [], "v6": []}
-    gateway = str(IPv4Address(row["address"]) - int(IPv4Address(row["address"])) % 256 + 1)
-    public = {"ip_address": row["address"], "netmask": "255.255.255.0", "gateway": gateway, "type": "public"}
-    return {"v4": [public], "v6": []}
 
 
 def _names(asked: dict[str, Any]) -> list[str]:

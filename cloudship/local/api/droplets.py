@@ -24,13 +24,16 @@ def droplets_create(request: Request, body: Body) -> dict[str, Any]:
     """Make one droplet, or up to ten with `names`."""
     cloud = context(request)
     images = catalogue.images(cloud.image_notes)
-    ids = cloud.account.droplets.create(
-        body, images, cloud.bodies.network.subnet, lambda asked, present: cloud.world.admit(asked, present, LIMIT)
-    )
-    for tag in body.get("tags") or ():
-        cloud.world.made_named("tags", str(tag))
-    shown = [cloud.account.droplets.get(one) for one in ids]  # as they are now: new, without networks
-    links = [_link(request, number) for number in cloud.bodies.create(ids)]
+    with cloud.account.store.changing():
+        ids = cloud.account.droplets.create(
+            body, images, lambda asked, present: cloud.world.admit(asked, present, LIMIT)
+        )
+        work = cloud.bodies.begin(ids)
+        shown = [cloud.account.droplets.get(one) for one in ids]  # as they are now: new, without networks
+        for tag in body.get("tags") or ():
+            cloud.world.made_named("tags", str(tag))
+    cloud.bodies.create(work)
+    links = [_link(request, one.action_id) for one in work]
     if "names" in body:
         return {"droplets": shown, "links": {"actions": links}}
     return {"droplet": shown[0], "links": {"actions": links}}

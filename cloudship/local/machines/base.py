@@ -68,12 +68,20 @@ class Driver(ABC):
         """Take away what `open` brought; every machine has been stopped before."""
 
     @abstractmethod
+    def is_open(self) -> bool:
+        """Whether anything that `open` brought is there, as after a server that was killed."""
+
+    @abstractmethod
     def create(self, spec: MachineSpec) -> None:
         """Make the disk of a machine, with its seed for cloud-init; the machine stays off."""
 
     @abstractmethod
     def start(self, spec: MachineSpec) -> None:
-        """Boot a machine that is off; return once its init runs. A running machine is left alone."""
+        """
+        Boot a machine that is off; return once its init runs.
+
+        A running machine is left alone, unless it was on its way down when somebody was cut off.
+        """
 
     @abstractmethod
     def shutdown(self, spec: MachineSpec, *, limit_seconds: float) -> bool:

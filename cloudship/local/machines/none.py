@@ -38,6 +38,10 @@ class NoneDriver(Driver):
     def close(self) -> None:
         """Leave nothing, since there was nothing."""
 
+    def is_open(self) -> bool:
+        """Say that nothing is, since there was nothing."""
+        return False
+
     def create(self, spec: MachineSpec) -> None:
         """Remember a machine that is off."""
         self._tell(spec.droplet_id, MachineState.STOPPED)

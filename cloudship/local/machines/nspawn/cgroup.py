@@ -38,6 +38,9 @@ class Group:
         """Make the group and set the limits of a size; a controller that is not there limits nothing."""
         for place in self.places:
             place.mkdir(exist_ok=True)
+        for controller in _LIMITING:  # version 2 limits only what the parent hands on
+            with suppress(OSError):
+                (ROOT / "cgroup.subtree_control").write_text(f"+{controller}")
         memory = memory_mib * 1024 * 1024
         quota = vcpus * _PERIOD_US
         self._limit("memory", "memory.limit_in_bytes", "memory.max", str(memory))

@@ -67,6 +67,10 @@ class NspawnDriver(Driver):
         self._wiring.close()
         self._network = None
 
+    def is_open(self) -> bool:
+        """Look for the bridge, which comes first and goes last."""
+        return self._wiring.is_open()
+
     def create(self, spec: MachineSpec) -> None:
         """Make the disk, building the image's root file system first when it is not there yet."""
         lower = build(recipe(spec.image))
@@ -76,9 +80,11 @@ class NspawnDriver(Driver):
         (disk.folder / "lower").write_text(str(lower), encoding="utf-8")
 
     def start(self, spec: MachineSpec) -> None:
-        """Boot the machine, detached under its supervisor."""
+        """Boot the machine, detached under its supervisor; one that is on its way down is brought down first."""
         if self.state(spec.droplet_id) is MachineState.RUNNING:
-            return
+            if not self._stopping(spec.droplet_id).exists():
+                return
+            self._power_off(spec.droplet_id)
         disk, group = self._disk(spec.droplet_id), self._group(spec.droplet_id)
         self._end_supervisor(spec.droplet_id)
         self._stopping(spec.droplet_id).unlink(missing_ok=True)
@@ -97,6 +103,8 @@ class NspawnDriver(Driver):
         gone = _soon(lambda: self.state(spec.droplet_id) is not MachineState.RUNNING, limit_seconds)
         if gone:
             self._release(spec.droplet_id)
+        else:
+            self._stopping(spec.droplet_id).unlink(missing_ok=True)  # it goes on
         return gone
 
     def power_off(self, spec: MachineSpec) -> None:
@@ -163,9 +171,12 @@ class NspawnDriver(Driver):
         words = [sys.executable, "-I", "-S", supervise.__file__, str(folder / "order.json")]
         with (folder / "supervisor.log").open("ab") as log:
             child = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
+                words, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, cwd="/", text=True
             )
         (folder / "supervisor.pid").write_text(f"{child.pid} {_started(child.pid)}", encoding="utf-8")
+        assert child.stdin is not None  # noqa: S101  a pipe was asked for
+        with suppress(BrokenPipeError), child.stdin as pipe:  # it has ended: whoever waits for the machine says so
+            pipe.write(supervise.GO)
         child.returncode = 0  # it outlives us on purpose: no warning when we forget it
 
     def _ask(self, droplet_id: int) -> None:

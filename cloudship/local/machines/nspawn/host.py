@@ -1,4 +1,9 @@
-"""Commands on the host: the one place that runs them, so that every failure says what was run."""
+"""
+Commands on the host: the one place that runs them, so that every failure says what was run.
+
+Each inherits the descriptor by which the server holds its directory: where the server is killed, the next one begins
+when the last command of this one has ended, and never works beside it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,7 @@ def run(*words: str, stdin: str | None = None) -> str:
         DriverError: it failed or does not exist; with the command and its last lines.
     """
     try:
-        done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False)
+        done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False, close_fds=False)
     except FileNotFoundError as error:
         raise DriverError(f"{words[0]} is not installed; run: cloudship local setup") from error
     if done.returncode != 0:
@@ -27,6 +32,6 @@ def run(*words: str, stdin: str | None = None) -> str:
 def succeeds(*words: str) -> bool:
     """Run a command only to see whether it succeeds."""
     try:
-        return subprocess.run(words, capture_output=True, check=False).returncode == 0
+        return subprocess.run(words, capture_output=True, check=False, close_fds=False).returncode == 0
     except FileNotFoundError:
         return False

@@ -9,60 +9,64 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, ip_network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from cloudship.local.machines.base import DriverError, HostNetwork
+from cloudship.local.machines.nspawn import passage
 from cloudship.local.machines.nspawn.host import run, succeeds
 from cloudship.local.machines.nspawn.names import Names
 
 METADATA_PORT = 8169
 METADATA_ADDRESS = "169.254.169.254"
-CANDIDATES = tuple(ip_network(f"10.213.{number}.0/24") for number in range(256))
-FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
-FORWARDING_MARK = Path("/run/cloudship-forwarding")
+CANDIDATES = tuple(IPv4Network(f"10.213.{number}.0/24") for number in range(256))
 ARP_RETRY_MS = 50  # a machine that boots is asked again after this, not after the kernel's second
 
 
 @dataclass(frozen=True)
 class Wiring:
-    """The network of one local cloud; what it changed on the host is kept in a file, for the way back."""
+    """The network of one local cloud; its subnet is kept in a file, so that addresses last."""
 
     names: Names
     record: Path
 
     def open(self) -> HostNetwork:
         """Bring up bridge and packet filter, or adopt them."""
-        told = self._told()
-        subnet = self._subnet(told)
-        gateway = subnet[1]
-        if not _exists(self.names.bridge):
-            run("ip", "link", "add", self.names.bridge, "type", "bridge")
-        run("ip", "addr", "replace", f"{gateway}/{subnet.prefixlen}", "dev", self.names.bridge)
-        run("ip", "link", "set", self.names.bridge, "up")
-        settings = Path("/proc/sys/net/ipv4/neigh") / self.names.bridge
-        (settings / "retrans_time_ms").write_text(str(ARP_RETRY_MS))
-        self._tell({"subnet": str(subnet)})
-        run("nft", "-f", "-", stdin=ruleset(self.names, subnet, gateway))
-        _forward()
-        self._accept_forwarding()
+        with passage.alone():
+            subnet = self._subnet()
+            self._remember(subnet)  # before anything is there: after a crash the same one is taken
+            gateway = subnet[1]
+            if not self.is_open():
+                run("ip", "link", "add", self.names.bridge, "type", "bridge")
+            run("ip", "addr", "replace", f"{gateway}/{subnet.prefixlen}", "dev", self.names.bridge)
+            run("ip", "link", "set", self.names.bridge, "up")
+            settings = Path("/proc/sys/net/ipv4/neigh") / self.names.bridge
+            (settings / "retrans_time_ms").write_text(str(ARP_RETRY_MS))
+            run("nft", "-f", "-", stdin=ruleset(self.names, subnet, gateway))
+            passage.forward()
+            self._passage(subnet).open()
         return HostNetwork(subnet, gateway, (str(gateway), METADATA_PORT))
 
     def close(self) -> None:
-        """Take everything away again."""
-        for family, table, chain, handle in _our_rules(self.names.table):
-            run("nft", "delete", "rule", family, table, chain, "handle", handle)
-        if succeeds("nft", "list", "table", "ip", self.names.table):
-            run("nft", "delete", "table", "ip", self.names.table)
-        if _exists(self.names.bridge):
-            run("ip", "link", "del", self.names.bridge)
-        _stop_forwarding()
-        self.record.unlink(missing_ok=True)
+        """Take everything away again; safe where there is nothing."""
+        with passage.alone():
+            self._passage(self._remembered() or CANDIDATES[0]).close()
+            if succeeds("nft", "list", "table", "ip", self.names.table):
+                run("nft", "delete", "table", "ip", self.names.table)
+            passage.stop_forwarding(self.names.bridge)
+            if self.is_open():  # last: as long as it is there, somebody has to come and close
+                run("ip", "link", "del", self.names.bridge)
+
+    def is_open(self) -> bool:
+        """Whether the bridge is there."""
+        return _exists(self.names.bridge)
 
     def plug(self, droplet_id: int, address: IPv4Address, subnet: IPv4Network) -> str:
         """Make a machine's namespace with its address in it, and give the namespace's path."""
         space, link = self.names.machine(droplet_id), self.names.link(droplet_id)
         self.unplug(droplet_id)
+        with passage.alone():
+            self._passage(subnet).open()  # a filter may have come since: Docker was started, ufw was enabled
         run("ip", "netns", "add", space)
         outside = [
             f"link add {link} type veth peer name eth0 netns {space}",
@@ -98,33 +102,30 @@ class Wiring:
         names = [path.name for path in spaces.iterdir()] if spaces.is_dir() else []
         return frozenset(found for name in names if (found := self.names.droplet_id(name)) is not None)
 
-    def _subnet(self, told: dict[str, str]) -> IPv4Network:
-        """Take the subnet that was used before while it is ours or free, else the first free one."""
+    def _subnet(self) -> IPv4Network:
+        """Take the subnet of before while it is ours or free, else the first free one from where the name points."""
         taken = _networks(except_for=self.names.bridge)
-        before = [IPv4Network(told["subnet"])] if "subnet" in told else []
-        for candidate in (*before, *CANDIDATES):
-            if isinstance(candidate, IPv4Network) and not any(candidate.overlaps(other) for other in taken):
+        first = int(self.names.mark, 16) % len(CANDIDATES)  # two local clouds do not take turns with one subnet
+        remembered = self._remembered()
+        before: tuple[IPv4Network, ...] = () if remembered is None else (remembered,)
+        for candidate in (*before, *CANDIDATES[first:], *CANDIDATES[:first]):
+            if not any(candidate.overlaps(other) for other in taken):
                 return candidate
         raise DriverError("No free subnet is left in 10.213.0.0/16 for the local cloud")
 
-    def _accept_forwarding(self) -> None:
-        """Let our packets pass where somebody else's forward policy drops (Docker, ufw)."""
-        present = _our_rules(self.names.table)
-        for family, table, chain in _dropping_chains():
-            if any(rule[:3] == (family, table, chain) for rule in present):
-                continue
-            for side in ("iifname", "oifname"):
-                rule = (side, self.names.bridge, "accept", "comment", f'"{self.names.table}"')
-                run("nft", "insert", "rule", family, table, chain, *rule)
+    def _passage(self, subnet: IPv4Network) -> passage.Passage:
+        return passage.Passage(self.names.bridge, self.names.table, subnet[1], METADATA_PORT)
 
-    def _told(self) -> dict[str, str]:
+    def _remembered(self) -> IPv4Network | None:
         try:
-            return dict(json.loads(self.record.read_text(encoding="utf-8")))
-        except (OSError, ValueError):
-            return {}
+            return IPv4Network(json.loads(self.record.read_text(encoding="utf-8"))["subnet"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
-    def _tell(self, told: dict[str, str]) -> None:
-        self.record.write_text(json.dumps(told), encoding="utf-8")
+    def _remember(self, subnet: IPv4Network) -> None:
+        unfinished = self.record.with_suffix(".part")
+        unfinished.write_text(json.dumps({"subnet": str(subnet)}), encoding="utf-8")
+        unfinished.rename(self.record)
 
 
 def ruleset(names: Names, subnet: IPv4Network, gateway: IPv4Address) -> str:
@@ -163,40 +164,3 @@ def _networks(*, except_for: str) -> list[IPv4Network]:
     routes = json.loads(run("ip", "-j", "-4", "route", "show", "table", "all") or "[]")
     used = [row["dst"] for row in routes if row.get("dev") != except_for and row.get("dst") != "default"]
     return [IPv4Network(text, strict=False) for text in used if text[:1].isdigit()]
-
-
-def _rules() -> list[dict[str, dict[str, object]]]:
-    found: list[dict[str, dict[str, object]]] = json.loads(run("nft", "-j", "-a", "list", "ruleset"))["nftables"]
-    return found
-
-
-def _dropping_chains() -> list[tuple[str, str, str]]:
-    chains = [row["chain"] for row in _rules() if "chain" in row]
-    return [
-        (str(chain["family"]), str(chain["table"]), str(chain["name"]))
-        for chain in chains
-        if chain.get("hook") == "forward" and chain.get("policy") == "drop" and chain["family"] in {"ip", "inet"}
-    ]
-
-
-def _our_rules(comment: str) -> list[tuple[str, str, str, str]]:
-    rules = [row["rule"] for row in _rules() if "rule" in row]
-    return [
-        (str(rule["family"]), str(rule["table"]), str(rule["chain"]), str(rule["handle"]))
-        for rule in rules
-        if rule.get("comment") == comment
-    ]
-
-
-def _forward() -> None:
-    """Let the host forward; a mark that all local clouds share says that it did not before."""
-    if FORWARDING.read_text().strip() == "0":
-        FORWARDING_MARK.touch()
-        FORWARDING.write_text("1")
-
-
-def _stop_forwarding() -> None:
-    """Put forwarding back where a local cloud changed it, unless a bridge, ours or another's, still needs it."""
-    if FORWARDING_MARK.exists() and not any(Path("/sys/class/net").glob("*/bridge")):
-        FORWARDING.write_text("0")
-        FORWARDING_MARK.unlink()

@@ -52,7 +52,7 @@ def build(recipe: Recipe, tell: Tell = lambda _line: None) -> Path:
     """
     place = cache_folder() / recipe.key
     place.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(place.with_suffix(".lock")):
+    with _locked(place.with_suffix(".lock")) as lock, _for_all_users():
         if place.is_dir():
             return place
         unfinished = place.with_suffix(".part")
@@ -60,17 +60,27 @@ def build(recipe: Recipe, tell: Tell = lambda _line: None) -> Path:
         tell(f"building {recipe.origin.lower()} {recipe.codename} for {recipe.slug}, once; about half a minute")
         for lost in recipe.host.not_copied:
             tell(f"not copied: {lost}")
-        _bootstrap(recipe, unfinished, tell)
+        _bootstrap(recipe, unfinished, tell, lock)
         _prepare(recipe, unfinished)
         unfinished.rename(place)
     return place
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Iterator[int]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()
+
+
+@contextmanager
+def _for_all_users() -> Iterator[None]:
+    """Let a system's files be readable for its users, whatever the habit of who builds it."""
+    before = os.umask(0o022)
+    try:
         yield
+    finally:
+        os.umask(before)
 
 
 def _remove(tree: Path) -> None:
@@ -78,13 +88,18 @@ def _remove(tree: Path) -> None:
         shutil.rmtree(tree)
 
 
-def _bootstrap(recipe: Recipe, target: Path, tell: Tell) -> None:
+def _bootstrap(recipe: Recipe, target: Path, tell: Tell, lock: int) -> None:
     words = ["mmdebstrap", "--variant=minbase", "--mode=root", "--format=directory"]
     words += [f"--include={','.join(recipe.packages)}", *(f"--aptopt={line}" for line in recipe.host.apt)]
     words += [recipe.codename, str(target), "-"]
     try:
         process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            pass_fds=(lock,),  # where we are killed, the next build waits for its end
         )
     except FileNotFoundError as error:
         raise DriverError("mmdebstrap is not installed; run: cloudship local setup") from error
