@@ -60,7 +60,7 @@ for the droplet at the seams of SSH, git and HTTP is in `tests/campaign/machine.
 | T7 | objects that do not behave: never active, no address, deletes that do not stick, droplets that come back |
 | C1, C2 | SIGKILL of the local cloud itself, at any moment under many requests and at every step of its work |
 | rotation | the client is killed at every step of it, the script on the droplet at every line, the power lost there |
-| impostors | somebody else on the droplet's address, with no fitting key, another, or the temporary one, hears nothing |
+| impostors | somebody else on the droplet's address, with no key that fits or a wrong one, hears nothing |
 | mutants | a rule is broken on purpose, and a campaign notices |
 
 `make test` runs them in the size of the table; `make soak` runs more and writes this page.
