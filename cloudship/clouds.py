@@ -103,6 +103,11 @@ def local(environ: Mapping[str, str] = os.environ) -> Endpoint | None:
     return Endpoint(cloud=Cloud.LOCAL, url=_with_version(told["url"]), token=Secret(told["token"]))
 
 
+def local_sleeps(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether there is a local cloud that was stopped: its ships are asleep, not gone."""
+    return local(environ) is None and any(local_directory(environ).glob("*.sqlite*"))
+
+
 def start_by_command() -> None:
     """
     Start the local cloud by the command line, as every Python caller does: the library imports nothing of it.
@@ -110,14 +115,15 @@ def start_by_command() -> None:
     Raises:
         LocalCloudUnavailable: it does not start; what the command said is the evidence.
     """
-    words = [sys.executable, "-m", "cloudship", "local", "start"]
+    words = [sys.executable, "-m", "cloudship", "local", "start", "--json"]
     done = subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
-        raise LocalCloudUnavailable(
-            "The local cloud does not start on this machine",
-            evidence=done.stderr.strip().splitlines()[-8:],
-            next_step="cloudship doctor",
-        )
+        said = done.stderr.strip().splitlines()[-8:]
+        try:
+            told = json.loads(done.stdout)["error"]
+            raise LocalCloudUnavailable(told["message"], next_step=told["next"])
+        except (ValueError, KeyError, TypeError):
+            raise LocalCloudUnavailable("The local cloud does not start on this machine", evidence=said) from None
 
 
 def _never() -> None:
@@ -133,8 +139,7 @@ def _started(start_local: Starter, environ: Mapping[str, str]) -> Endpoint:
 
 
 def _woken(start_local: Starter | None, environ: Mapping[str, str]) -> Endpoint | None:
-    has_state = any(local_directory(environ).glob("*.sqlite*"))
-    return _started(start_local, environ) if start_local is not None and has_state else None
+    return _started(start_local, environ) if start_local is not None and local_sleeps(environ) else None
 
 
 def _digitalocean(environ: Mapping[str, str]) -> Endpoint:
@@ -180,13 +185,20 @@ def _from_environment(url: str, cloud: Cloud | None, environ: Mapping[str, str])
     if cloud not in (None, actual):
         raise ConfigError(
             f"--cloud {cloud.value} disagrees with the endpoint in the environment, {url}",
-            next_step=f"unset {' '.join(name for name in ENDPOINT_VARIABLES if environ.get(name))}",
+            next_step=_unset(environ),
         )
     if is_real:
         return _digitalocean(environ)
     if not _is_loopback(url):
-        raise ConfigError(f"The endpoint in the environment is neither DigitalOcean's nor this machine: {url}")
+        raise ConfigError(
+            f"The endpoint in the environment is neither DigitalOcean's nor this machine: {url}",
+            next_step=_unset(environ),
+        )
     return Endpoint(cloud=Cloud.LOCAL, url=url, token=_local_token(url, environ))
+
+
+def _unset(environ: Mapping[str, str]) -> str:
+    return f"unset {' '.join(name for name in ENDPOINT_VARIABLES if environ.get(name))}"
 
 
 def _local_token(url: str, environ: Mapping[str, str]) -> Secret:
@@ -197,7 +209,10 @@ def _local_token(url: str, environ: Mapping[str, str]) -> Secret:
     if found is None:
         raise CredentialsError(f"No token for the local cloud at {url}", next_step='eval "$(cloudship local env)"')
     if found.reveal().startswith(_REAL_TOKENS):
-        raise CredentialsError(f"A token of DigitalOcean's is not sent to {url}")
+        raise CredentialsError(
+            f"A token of DigitalOcean's is not sent to {url}",
+            next_step=f'{_unset(environ)}, or take the token of the local cloud: eval "$(cloudship local env)"',
+        )
     return found
 
 

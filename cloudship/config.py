@@ -42,6 +42,13 @@ APP_KEYS = frozenset(
     }
 )
 FILE_NAME = "cloudship.toml"
+OTHERS = frozenset(  # variables of ours that are no keys: where things lie, what tests want, what droplets tell apps
+    f"CLOUDSHIP_{name}"
+    for name in (
+        *("STATE_DIR", "LOCAL_DIR", "CACHE_DIR", "LOCAL_DRIVER", "SOAK", "CAMPAIGN", "LIVE_TOKEN"),
+        *("SOCKET", "PROCESS", "DJANGO_SETTINGS"),
+    )
+)
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -236,7 +243,8 @@ def read_env_file(path: Path) -> dict[str, Secret]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The env file {path} cannot be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise ConfigError(f"The env file {path} cannot be read: {reason}") from error
     found = {}
     for number, line in enumerate(lines, start=1):
         text = line.strip().removeprefix("export ").strip()
@@ -299,12 +307,26 @@ def _toml(path: Path) -> dict[str, Any]:
 
 def _of_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     """Read `CLOUDSHIP_<KEY>`, and `CLOUDSHIP_HEALTH_PATH` and its like for keys inside a table."""
+    _check_variables(environ)
     source = EnvSettingsSource(Config)
     source.env_vars = {key.lower(): value for key, value in environ.items() if value}
     found = {key: value for key, value in source().items() if key != "env"}
     prefix = "CLOUDSHIP_ENV_"  # its names keep their case, which the library would fold
     app_env = {key[len(prefix) :]: value for key, value in environ.items() if key.startswith(prefix)}
     return {**found, "env": app_env} if app_env else found
+
+
+def _check_variables(environ: Mapping[str, str]) -> None:
+    """Refuse a variable of ours that nobody reads: a typing error must not pass for the default."""
+    keys = {f"CLOUDSHIP_{key.upper()}" for key in Config.model_fields}
+    keys |= {f"CLOUDSHIP_HEALTH_{key.upper()}" for key in Health.model_fields}
+    for name, value in environ.items():
+        if not value or not name.startswith("CLOUDSHIP_") or name.startswith("CLOUDSHIP_ENV_") or name in OTHERS:
+            continue
+        if name not in keys:
+            near = difflib.get_close_matches(name, [*keys, *OTHERS], n=1, cutoff=0.7)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigError(f"{name} in the environment is no key of cloudship{hint}", next_step=f"unset {name}")
 
 
 def _merged(*layers: Mapping[str, Any]) -> dict[str, Any]:

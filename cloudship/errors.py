@@ -11,6 +11,7 @@ Everything that can go wrong, as one tree.
     │   ├── AmbiguousShip            the name lives on two clouds
     │   ├── CredentialsError         no token, or one that is refused
     │   ├── UserDataError            user-data that cloud-init or the API would refuse
+    │   ├── ProgramMissing           git or ssh is not installed here
     │   └── LocalCloudUnavailable    this machine cannot run the local cloud as it is
     ├── ShipNotFound             exit 1: no such ship on any cloud that answered
     ├── ShipBusy                 exit 1: somebody else is at it right now
@@ -138,6 +139,12 @@ class UserDataError(UsageError):
     """User-data that cloud-init or the API would refuse."""
 
     usual_step = "mend or shorten what user_data names; cloudship render shows the whole"
+
+
+class ProgramMissing(UsageError):
+    """A program that cloudship calls is not installed on this machine."""
+
+    usual_step = "cloudship doctor"
 
 
 class LocalCloudUnavailable(UsageError):

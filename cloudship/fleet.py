@@ -38,7 +38,7 @@ def get(name: str, *, cloud: Cloud | str | None = None, timeouts: Timeouts | Non
     near = difflib.get_close_matches(name, [ship.name for client in clients for ship in _ships(client)], n=1)
     searched = ", ".join(client.cloud.value for client in clients) or "no cloud is within reach"
     raise ShipNotFound(
-        f"There is no ship {name!r} ({searched})",
+        f"There is no ship {name!r} (searched: {searched})",
         next_step=f"did you mean {near[0]}?" if near else "cloudship list",
     )
 
@@ -63,6 +63,8 @@ def down(
     if len(clients) > 1 and sum(bool(client.droplets(tag=tags.ship_tag(name))) for client in clients) > 1:
         raise AmbiguousShip(f"{name} is on two clouds", next_step="say which: --cloud local or --cloud digitalocean")
     searched = tuple(client.cloud for client in clients)
+    if not clients and cloud is not None and Cloud(cloud) is Cloud.LOCAL:
+        searched = (Cloud.LOCAL,)  # it was never started: it has answered that nothing is there
 
     def all_of_them() -> list[Receipt]:
         return [teardown.take_down(client, name, timeouts=timeouts, notify=notify) for client in clients]
@@ -172,8 +174,8 @@ def _clients(
         Client(endpoint, timeouts=timeouts, notify=notify)
         for endpoint in clouds.reachable(chosen, start_local=start_local)
     )
-    if not found and chosen is Cloud.LOCAL:
-        raise LocalCloudUnavailable("The local cloud does not run", next_step="cloudship local start")
+    if not found and chosen is Cloud.LOCAL and clouds.local_sleeps():
+        raise LocalCloudUnavailable("The local cloud is stopped, and may hold ships", next_step="cloudship local start")
     return found
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from cloudship.errors import ShipBusy
+from cloudship.errors import ConfigError, ShipBusy
 from cloudship.models import rfc3339
 
 _GLANCE = 0.3  # seconds: somebody who only looks whether it is free holds it for a moment
@@ -34,9 +34,16 @@ def alone(folder: Path, name: str, *, now: float) -> Iterator[None]:
 
     Raises:
         ShipBusy: another process holds it; with who and since when.
+        ConfigError: nothing can be written there.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     holder = folder / "holder.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigError(
+            f"{folder}, where the keys of launches lie, cannot be made: {error.strerror}",
+            next_step="export CLOUDSHIP_STATE_DIR=..., a folder that you may write to",
+        ) from error
     try:
         with FileLock(folder / "lock").acquire(timeout=_GLANCE):
             holder.write_text(json.dumps({"pid": os.getpid(), "user": _user(), "since": rfc3339(int(now))}), "utf-8")

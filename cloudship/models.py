@@ -40,6 +40,7 @@ __all__ = [
     "Size",
     "Timeouts",
     "Value",
+    "as_ship_name",
     "rfc3339",
     "ship_name",
 ]
@@ -57,8 +58,18 @@ def ship_name(text: str) -> str:
         ValueError: the name breaks the rule, which the message states.
     """
     if not SHIP_NAME.fullmatch(text):
-        raise ValueError(f"{text!r} is no name for a ship: {SHIP_RULE}")
+        raise ValueError(f"{text!r} is no name for a ship: {SHIP_RULE}{_would_do(text)}")
     return text
+
+
+def as_ship_name(text: str) -> str:
+    """Make what could be a ship's name of any text: the rule still has to be asked."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).lstrip("-0123456789")[:40].rstrip("-")
+
+
+def _would_do(text: str) -> str:
+    near = as_ship_name(text)
+    return f"; {near!r} would do" if SHIP_NAME.fullmatch(near) else ""
 
 
 ShipName = Annotated[str, AfterValidator(ship_name)]

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from cloudship.errors import SourceError
-from cloudship.models import SHIP_NAME
+from cloudship.models import SHIP_NAME, as_ship_name
 
 LIMIT = 50 * 1000 * 1000  # bytes
 SHOWN = 8  # offenders named in an error
@@ -98,9 +98,11 @@ def parse(text: str | Path) -> Source:
     if not path.exists() and (at_ref := _folder_at_ref(shown)) is not None:
         return at_ref
     if not path.exists():
-        raise SourceError(f"{shown} does not exist", next_step="name the folder that holds the app")
+        raise SourceError(f"{shown!r} does not exist", next_step="name the folder that holds the app")
     if not path.is_dir():
-        raise SourceError(f"{shown} is a file", next_step="name the folder that holds the app")
+        packed = path.suffix in {".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".whl"}
+        step = "unpack it, and name the folder" if packed else f"name its folder: {path.parent}"
+        raise SourceError(f"{shown!r} is a file; an app is a folder or a git URL", next_step=step)
     return FolderSource(path.resolve())
 
 
@@ -115,7 +117,7 @@ def default_name(source: Source) -> str:
         text = source.path.name
     else:
         text = re.split(r"[/:]", source.url.rstrip("/"))[-1].removesuffix(".git")
-    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).lstrip("-0123456789")[:40].rstrip("-")
+    name = as_ship_name(text)
     if not SHIP_NAME.fullmatch(name):
         raise SourceError(f"No name for a ship can be made of {text!r}", next_step="--name NAME")
     return name
@@ -129,7 +131,10 @@ def check_sizes(entries: Sequence[Entry]) -> None:
         SourceError: with the largest files.
     """
     if not entries:
-        raise SourceError("There is nothing to send: it is empty", next_step="name the folder that holds the app")
+        raise SourceError(
+            "There is nothing to send: the folder is empty, or git ignores all of it",
+            next_step="name the folder that holds the app",
+        )
     whole = sum(entry.size for entry in entries)
     if whole > LIMIT:
         largest = sorted(entries, key=lambda entry: -entry.size)[:SHOWN]

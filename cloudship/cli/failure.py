@@ -105,9 +105,13 @@ def _status(error: CloudshipError | None, words: list[str]) -> int:
 
 
 def _show_usage(error: Any, *, as_json: bool) -> None:
+    message = error.format_message().replace("Value error, ", "")  # the validator's own word, which says nothing
     if as_json:
-        print(json.dumps(document(UsageError(error.format_message())), indent=2))
-    print(f"error: {legible(error.format_message())}", file=sys.stderr)
+        print(json.dumps(document(UsageError(message)), indent=2))
+    if type(error).__name__ == "NoArgsIsHelpError":  # its message is the whole help
+        print(message, file=sys.stderr)
+        return
+    print(f"error: {legible(message)}", file=sys.stderr)
     context = getattr(error, "ctx", None)
     if context is not None:
         print(f"next: {context.command_path} --help", file=sys.stderr)

@@ -47,14 +47,14 @@ def run(
 
 def _become(words: Sequence[str]) -> None:
     """Go on as another program: its terminal, its streams and its status are the user's own."""
-    from cloudship.errors import ShellError
+    from cloudship.errors import ProgramMissing
 
     sys.stdout.flush()
     sys.stderr.flush()
     try:
         os.execvp(words[0], list(words))
     except FileNotFoundError as error:
-        raise ShellError(f"{words[0]} is not installed", next_step="apt-get install openssh-client") from error
+        raise ProgramMissing(f"{words[0]} is not installed", next_step="apt-get install openssh-client") from error
 
 
 def logs(

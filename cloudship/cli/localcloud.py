@@ -40,6 +40,7 @@ def starter(display: Display) -> Callable[[], None]:
             return
         with display.paused():  # setup asks before it installs, and sudo for a password
             if missing:
+                print("cloud: local; this machine is made ready for it first", file=sys.stderr)
                 setup()
             start(as_json=False, quiet=True)
 
@@ -47,28 +48,29 @@ def starter(display: Display) -> Callable[[], None]:
 
 
 @app.command()
-def setup(yes: YesOption = False) -> None:  # noqa: FBT002
+def setup(yes: YesOption = False, as_json: JsonOption = False) -> None:  # noqa: FBT002
     """Install what booting droplets needs, and build their root file system."""
     from cloudship.local import setup as machine
 
     steps = machine.missing()
     if not steps:
         print("nothing is missing", file=sys.stderr)
-        return
     for step in steps:
         print(f"{step.title}\n    {step.command}", file=sys.stderr)
-    if sys.stdin.isatty() and not yes:
+    if steps and sys.stdin.isatty() and not yes:
         typer.confirm("Do it?", default=True, abort=True, err=True)
-    if os.geteuid() != 0:
+    if steps and os.geteuid() != 0:
         _as_root(["setup", "--yes"], [step.command for step in steps])
-        return
-    _guarded(lambda: machine.install(lambda line: print(f"  {line}", file=sys.stderr, flush=True)))
+    elif steps:
+        _guarded(lambda: machine.install(lambda line: print(f"  {line}", file=sys.stderr, flush=True)))
+    if as_json:
+        print(json.dumps({"done": [step.title for step in steps]}, indent=2))
 
 
 @app.command()
 def start(
     driver: DriverOption = None,
-    port: Annotated[int | None, typer.Option(help="Default: a free one.", show_default=False)] = None,
+    port: Annotated[int | None, typer.Option(help="Default: a free one.", show_default=False, min=1, max=65535)] = None,
     transitions: Annotated[
         str | None, typer.Option(help="How long things take: immediate, realistic, or seconds.", show_default=False)
     ] = None,
@@ -88,20 +90,27 @@ def start(
     found = _guarded(lambda: control.start(driver=chosen, port=port, transitions=transitions))
     _hand_over(place)
     if as_json:
-        print(json.dumps({"url": found.url, "pid": found.pid, "driver": found.driver, "directory": str(place)}))
+        print(
+            json.dumps({"url": found.url, "pid": found.pid, "driver": found.driver, "directory": str(place)}, indent=2)
+        )
     elif not quiet:
         print(found.url)
 
 
 @app.command()
-def stop() -> None:
+def stop(as_json: JsonOption = False) -> None:  # noqa: FBT002
     """Power all droplets off and stop; state and disks are kept."""
     from cloudship.local import control, endpoint
 
-    if _needs_root(endpoint.directory_of()):
+    place = endpoint.directory_of()
+    if _needs_root(place):
+        ran = endpoint.read(place) is not None
         _as_root(["stop"], ["sudo cloudship local stop"])
-        return
-    print("stopped" if _guarded(control.stop) else "it did not run", file=sys.stderr)
+    else:
+        ran = _guarded(control.stop)
+        print("stopped" if ran else "it did not run", file=sys.stderr)
+    if as_json:
+        print(json.dumps({"stopped": ran}, indent=2))
 
 
 @app.command()
@@ -122,7 +131,7 @@ def status(as_json: JsonOption = False) -> None:  # noqa: FBT002
 
 
 @app.command()
-def reset(yes: YesOption = False) -> None:  # noqa: FBT002
+def reset(yes: YesOption = False, as_json: JsonOption = False) -> None:  # noqa: FBT002
     """Stop it and destroy everything it ever made."""
     from cloudship.local import control, endpoint
 
@@ -130,19 +139,24 @@ def reset(yes: YesOption = False) -> None:  # noqa: FBT002
         typer.confirm("Destroy all droplets and all state of the local cloud?", abort=True, err=True)
     if _needs_root(endpoint.directory_of()):
         _as_root(["reset", "--yes"], ["sudo cloudship local reset"])
-        return
-    _guarded(control.reset)
-    print("reset", file=sys.stderr)
+    else:
+        _guarded(control.reset)
+        print("reset", file=sys.stderr)
+    if as_json:
+        print(json.dumps({"reset": True}, indent=2))
 
 
 @app.command()
-def env() -> None:
+def env(as_json: JsonOption = False) -> None:  # noqa: FBT002
     """Print the variables that point any client of DigitalOcean's API at it."""
     from cloudship.local import endpoint
 
     found = endpoint.read(endpoint.directory_of())
     if found is None:
         raise LocalCloudUnavailable("The local cloud does not run", next_step="cloudship local start")
+    if as_json:
+        print(json.dumps(found.environment(), indent=2))
+        return
     for name, value in found.environment().items():
         print(f"export {name}={shlex.quote(value)}")
 
@@ -228,3 +242,8 @@ def _guarded(act: Any) -> Any:
     except (LocalCloudError, DriverError) as error:
         first, *rest = str(error).splitlines()
         raise LocalCloudUnavailable(first, evidence=rest, next_step="cloudship doctor") from error
+    except OSError as error:
+        raise LocalCloudUnavailable(
+            f"The local cloud's folder cannot be used: {error}",
+            next_step="export CLOUDSHIP_LOCAL_DIR=..., a folder that you may write to",
+        ) from error

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from cloudship.cli.options import CloudOption, ConfigOption, JsonOption, State
+from cloudship.cli.showing import cost
 
 
 def plan(
@@ -38,13 +39,16 @@ def plan(
         endpoint = clouds.choose(asked.config.cloud, start_local=starter(display))
         drawn = draft.draw(asked, Client(endpoint), REAL)
     told = planned(drawn.plan)
-    print(f"cloud: {told['cloud']}, ${told['price_hourly']:.5f} an hour", file=sys.stderr)
+    costs = f", {cost(told['price_hourly'])}" if told["price_hourly"] else ""
+    print(f"cloud: {told['cloud']}{costs}", file=sys.stderr)
     for note in drawn.plan.notes:
         print(f"note: {note}", file=sys.stderr)
     if as_json:
         print(json.dumps(told, indent=2))
         return
     for key, value in told.items():
+        if key == "notes":
+            continue  # said on standard error
         if key == "requests":
             for one in value:
                 print(f"{one['method']:<13} {one['path']}  {json.dumps(one['body']) if one['body'] else ''}".rstrip())
@@ -76,6 +80,7 @@ def planned(drawn: Any) -> dict[str, Any]:
         "price_hourly": drawn.price_hourly,
         "sends": f"{drawn.sent.files} files, {drawn.sent.size} bytes, from {drawn.sent.description}",
         "user_data": f"{len(drawn.user_data)} bytes",
+        "notes": list(drawn.notes),
         "requests": requests,
     }
 

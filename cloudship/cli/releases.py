@@ -106,9 +106,9 @@ def _row(told: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _show_log(events: Any, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(list(events), indent=2))
+        return
     for event in events:
-        if as_json:
-            print(json.dumps(event))
-            continue
         taken = f"{event['seconds']:.2f} s" if event.get("seconds") else ""
         print(f"{event.get('stage', ''):<13} {event.get('state', ''):<8} {taken:>8}  {event.get('text', '')}".rstrip())

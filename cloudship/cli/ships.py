@@ -16,17 +16,18 @@ _COLUMNS = ("NAME", "STATE", "URL", "CLOUD", "AGE", "EXPIRES", "$/H", "OWNER")
 
 def list_ships(cloud: CloudOption = None, as_json: JsonOption = False) -> None:  # noqa: FBT002
     """List what runs, where, since when, until when, for how much."""
-    from cloudship import fleet
+    from cloudship import clouds, fleet
 
     say_where(cloud)
     found = [described(ship) for ship in fleet.ships(cloud=cloud)]
     if as_json:
         print(json.dumps(found, indent=2))
-        return
-    if found:
+    elif found:
         print(table(_COLUMNS, [_row(one) for one in found]))
     else:
         print("no ships", file=sys.stderr)
+    if cloud is None and clouds.local_sleeps():
+        print("note: the local cloud is stopped, and may hold ships: cloudship local start", file=sys.stderr)
 
 
 def show(name: NameArgument, cloud: CloudOption = None, as_json: JsonOption = False) -> None:  # noqa: FBT002

@@ -70,7 +70,10 @@ def down(
     from cloudship.cli.leftovers import LEFTOVERS
     from cloudship.cli.localcloud import starter
     from cloudship.display import on_stream
+    from cloudship.errors import ConfigError
 
+    if every and name is not None:
+        raise ConfigError(f"--all takes every ship; {name} alone: cloudship down {name}")
     asked = None if every else name or default_name()
     with on_stream(verbose=State.verbose) as display:
         say_where(cloud, start_local=starter(display))
@@ -152,6 +155,8 @@ def _all_names(cloud: Any, *, yes: bool) -> list[str]:
     from cloudship.errors import ConfigError
 
     found = [ship for ship in fleet.ships(cloud=cloud) if ship.owner == fleet.configured_owner()]
+    if not found:
+        print(f"no ships of {fleet.configured_owner()}", file=sys.stderr)
     for ship in found:
         print(f"{ship.name}  {ship.url}  {ship.cloud.value}  droplet {ship.droplet_id}", file=sys.stderr)
     if found and not yes:

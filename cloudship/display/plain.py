@@ -14,6 +14,7 @@ from cloudship.events import (
     Event,
     Noted,
     Output,
+    Phase,
     PhaseEnded,
     PhaseFailed,
     PhaseStarted,
@@ -57,7 +58,7 @@ def headline(event: Event) -> str | None:
             return chosen_line(event)
         case PhaseEnded():
             return f"{event.phase:<9} {event.seconds:6.2f} s  {event.outcome}".rstrip()
-        case PhaseFailed():
+        case PhaseFailed() if event.phase != Phase.PLAN.value:  # nothing was begun: the error says it all
             return f"{event.phase:<9} {event.seconds:6.2f} s  {failed_word(event)}"
         case Noted():
             return f"{'warning' if event.warning else 'note'}: {event.text}"

@@ -18,7 +18,7 @@ from typing_extensions import Self
 
 from cloudship.display.plain import failed_word, headline
 from cloudship.display.words import folded
-from cloudship.events import Attempted, Event, Output, PhaseEnded, PhaseFailed, PhaseStarted
+from cloudship.events import Attempted, Event, Output, Phase, PhaseEnded, PhaseFailed, PhaseStarted
 
 _NARROW = 60  # columns below which what came of a phase stands under it
 _DETAIL, _NARROW_DETAIL = 2, 4  # lines for what is waited for, and for the last answer
@@ -76,6 +76,8 @@ class Terminal:
                 self._last = event.line if event.origin == "boot" else f"{event.origin}: {event.line}"
             case PhaseEnded():
                 self._over("+", "green", event.phase, event.seconds, event.outcome)
+            case PhaseFailed() if event.phase == Phase.PLAN.value:
+                self._current = None  # nothing was begun: the error says it all
             case PhaseFailed():
                 self._over("x", "red", event.phase, event.seconds, failed_word(event))
             case _:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloudship.errors import GitError, WaitTimeout
+from cloudship.errors import ProgramMissing, WaitTimeout
 
 LOCAL_LIMIT = 120.0  # seconds for a call that stays on this machine
 SHOWN = 10  # lines of output that an error carries
@@ -58,7 +58,7 @@ def started(
     Start git in a session of its own, so that nothing in it can ask on the terminal; kill it at the end.
 
     Raises:
-        GitError: there is no git.
+        ProgramMissing: there is no git.
     """
     try:
         process = subprocess.Popen(
@@ -71,7 +71,7 @@ def started(
             start_new_session=True,
         )
     except FileNotFoundError as error:
-        raise GitError("git is not installed", next_step="apt-get install git") from error
+        raise ProgramMissing("git is not installed", next_step="apt-get install git") from error
     try:
         yield process
     finally:

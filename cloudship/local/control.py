@@ -60,6 +60,10 @@ def start(
                 raise LocalCloudError(
                     f"The local cloud in {place} runs with driver {found.driver}, not {driver}; stop or reset it first"
                 )
+            if port is not None and not found.url.endswith(f":{port}"):
+                raise LocalCloudError(
+                    f"The local cloud in {place} runs at {found.url}, not at port {port}; stop it first"
+                )
             if transitions is not None:
                 LocalCloud(found.url, found.token).transitions = transitions
             return found

@@ -121,6 +121,24 @@ def test_nothing_is_refused_with_what_was_looked_for(tmp_path: Path) -> None:
         app_of(tmp_path, {"notes.txt": "x"})
 
 
+def test_what_stood_in_the_way_is_said(tmp_path: Path) -> None:
+    """A torn module, a factory that cannot be called, another language, and the folder below that holds the app."""
+    files = {
+        "app.py": "from flask import Flask\napp = Flask(\n",
+        "shop/__init__.py": "from flask import Flask\ndef create_app(config):\n    return Flask(__name__)\n",
+        "package.json": "{}",
+        "service/main.py": FASTAPI,
+    }
+    with pytest.raises(AppError) as caught:
+        app_of(tmp_path, files)
+    torn, factory, node, below = caught.value.candidates
+    assert torn.startswith("app.py: syntax error in line 2")
+    assert "shop/__init__.py: create_app wants arguments; in wsgi.py, write app = create_app(...)" == factory
+    assert node.startswith("package.json: a project for Node.js")
+    assert ("service/ holds one: ", True) == (below[:20], "FastAPI: main.py defines app" in below)
+    assert "name that folder: service" == caught.value.next_step
+
+
 def test_code_is_never_run(tmp_path: Path) -> None:
     """Looking at an app has no effect."""
     app_of(tmp_path, {"app.py": f"open({str(tmp_path / 'ran')!r}, 'w')\n{FLASK}"})

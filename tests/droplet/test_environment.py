@@ -65,6 +65,17 @@ def lock_of(tool: str, tmp_path: Path) -> Path:
     return Path(shutil.copytree(LOCKS / tool, tmp_path / "tree"))
 
 
+@pytest.mark.parametrize(("named", "kept"), [("", False), ("setuptools>=82\n", True)])
+def test_packages_of_an_age_that_import_pkg_resources_get_it(
+    named: str, kept: bool, tmp_path: Path, layout: Layout
+) -> None:
+    """Old gunicorns ask for any setuptools and mean one that still has it; an app that names its own keeps it."""
+    (tmp_path / "requirements.txt").write_text(f"gunicorn==20.1.0\n{named}")
+    made(tmp_path, layout)
+    site = next(layout.environments.glob("*/lib/python3*/site-packages"))
+    assert kept != (site / "pkg_resources").is_dir()
+
+
 @pytest.mark.parametrize("tool", ["poetry", "pipenv"])
 def test_a_lock_of_another_tool_is_honoured_exactly(tool: str, tmp_path: Path, layout: Layout) -> None:
     """Neither the newest version, nor what is for another system, nor what is for developing; extras come on top."""

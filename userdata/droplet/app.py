@@ -15,6 +15,7 @@ GUNICORN, SHELL, NO_SERVER = "gunicorn", "shell", "none"
 UVICORN_WORKER = "uvicorn_worker.UvicornWorker"
 _STATIC_FOLDERS = (".", "public", "dist", "_site", "site", "build", "www", "html")
 _MODULES = ("app.py", "wsgi.py", "main.py", "application.py")
+_FOLDERS, _SHOWN = 50, 3  # looked into where nothing was found; named
 _LOOKED_FOR = (
     "a Procfile with a web: line, manage.py (Django), app/application/create_app in app.py, wsgi.py, main.py,"
     " application.py or a package (Flask, FastAPI, Starlette, plain WSGI), or index.html"
@@ -72,6 +73,13 @@ def detect(tree: Path, settings: Settings) -> App:
 
 
 def _detected(tree: Path, settings: Settings) -> App:
+    found = _looked_at(tree, settings)
+    if found is None:
+        raise _nothing(tree)
+    return found
+
+
+def _looked_at(tree: Path, settings: Settings) -> Optional[App]:
     processes = procfile.read(tree)
     if settings.app:
         return _callable(tree, settings, wsgi.named(tree, settings.app), f"cloudship.toml says {settings.app}")
@@ -87,10 +95,33 @@ def _detected(tree: Path, settings: Settings) -> App:
     if folder:
         shown = "index.html" if folder == "." else f"{folder}/index.html"
         return App(STATIC, f"static site: {shown}, no Python at all", NO_SERVER, directory=folder)
-    faults = tuple(f"{name}: {fault}" for name in _MODULES for fault in [syntax.fault(tree / name)] if fault)
-    raise AppError(
-        f"No app was found here; looked for {_LOOKED_FOR}", faults, 'app = "module:callable" in cloudship.toml'
-    )
+    return None
+
+
+def _nothing(tree: Path) -> AppError:
+    """Say what was looked for, what stood in the way, and in which folder below an app lies."""
+    faults = [f"{name}: {fault}" for name in _MODULES for fault in [syntax.fault(tree / name)] if fault]
+    faults += wsgi.unusable_factories(tree)
+    if (tree / "package.json").is_file():
+        faults.append("package.json: a project for Node.js; what runs here is Python, and folders of static files")
+    below = _below(tree)
+    faults += [f"{folder}/ holds one: {why}" for folder, why in below]
+    step = f"name that folder: {below[0][0]}" if below else 'app = "module:callable" in cloudship.toml'
+    return AppError(f"No app was found here; looked for {_LOOKED_FOR}", tuple(faults), step)
+
+
+def _below(tree: Path) -> List[Tuple[str, str]]:
+    """Find the apps in the folders of a tree: somebody may have named the folder above."""
+    found = []
+    folders = sorted(one for one in tree.iterdir() if one.is_dir() and not one.name.startswith("."))
+    for folder in folders[:_FOLDERS]:
+        try:
+            app = _looked_at(folder, Settings())
+        except (AppError, RequirementsError, SettingsError):
+            continue
+        if app is not None:
+            found.append((folder.name, app.why))
+    return found[:_SHOWN]
 
 
 def _procfile(tree: Path, settings: Settings, processes: Dict[str, str]) -> App:
@@ -120,7 +151,7 @@ def _django(tree: Path, settings: Settings, project: django.Project) -> App:
     return _with_python(
         tree,
         settings,
-        needs if root == tree else _below(needs, project.directory),
+        needs if root == tree else _in_folder(needs, project.directory),
         extras,
         kind=DJANGO,
         why=f"Django: {manage}, {project.settings} names {project.target}" + _added(extras),
@@ -194,7 +225,7 @@ def _missing(needs: Requirements, wanted: List[str]) -> Tuple[str, ...]:
     return tuple(name for name in wanted if name not in needs.names)
 
 
-def _below(needs: Requirements, directory: str) -> Requirements:
+def _in_folder(needs: Requirements, directory: str) -> Requirements:
     files = tuple(f"{directory}/{name}" for name in needs.files)
     return Requirements(needs.mode, files, needs.names, needs.python)
 

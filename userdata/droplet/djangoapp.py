@@ -18,8 +18,11 @@ _own = importlib.import_module(os.environ["CLOUDSHIP_DJANGO_SETTINGS"])
 globals().update({name: value for name, value in vars(_own).items() if name.isupper()})
 ALLOWED_HOSTS = [*globals().get("ALLOWED_HOSTS", []), *%s]
 '''
+# Settings that look at sys.argv expect a command there, and often spare collectstatic the database.
 _ASK = """
-import json, django
+import json, sys
+sys.argv = ["manage.py", "collectstatic"]
+import django
 django.setup()
 from django.conf import settings
 print("\\n" + json.dumps([str(settings.STATIC_URL or ""), str(settings.STATIC_ROOT or "")]))

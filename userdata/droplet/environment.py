@@ -35,6 +35,9 @@ _INTO = (
 )  # then: a file, and the command whose output it gets
 _FOR_INSTALLERS = re.compile(r"UV_\w+|POETRY_\w+|PIP_(?:EXTRA_)?INDEX_URL")
 _AS_UV = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX"}  # uv does not heed pip's names
+_UNLOCKED = ("requirements", "pyproject", "project")
+_WITH_PKG_RESOURCES = "setuptools<81"  # gunicorn before 21 and many of its age import pkg_resources
+_NAMES_SETUPTOOLS = re.compile(r"^\s*[\"']?setuptools\b(?!\.)", re.MULTILINE)
 _NOISE = (
     "Using Python",
     "Creating virtual",
@@ -165,6 +168,16 @@ class _Installation:
         self._packages()
         if self.wanted.extras:
             self._pip(*self.wanted.extras)
+        if self.wanted.mode in _UNLOCKED and self._lacks_pkg_resources():
+            self._pip(_WITH_PKG_RESOURCES)
+
+    def _lacks_pkg_resources(self) -> bool:
+        """Whether something wants setuptools for a module that newer ones dropped; the app's own choice stays."""
+        site = next((self.place / "lib").glob("python3*/site-packages"), None)
+        if site is None or not (site / "setuptools").is_dir() or (site / "pkg_resources").is_dir():
+            return False
+        texts = ((self.tree / name).read_text(encoding="utf-8", errors="replace") for name in self.wanted.files)
+        return not any(_NAMES_SETUPTOOLS.search(text) for text in texts)
 
     def _packages(self) -> None:
         mode = self.wanted.mode

@@ -72,6 +72,18 @@ def find(tree: Path) -> List[Candidate]:
     return found
 
 
+def unusable_factories(tree: Path) -> List[str]:
+    """Name the factories that cannot be called without arguments, for whoever wonders why none was found."""
+    found = []
+    for _root, _module, file in _modules(tree):
+        parsed = syntax.parse(file)
+        for name, function in syntax.functions(parsed).items() if parsed else ():
+            if name in FACTORIES and syntax.required_arguments(function):
+                where = file.relative_to(tree).as_posix()
+                found.append(f"{where}: {name} wants arguments; in wsgi.py, write app = {name}(...)")
+    return found
+
+
 def rank(candidate: Candidate) -> Tuple[int, int]:
     """Say how likely a candidate is, lower is likelier: its module's name, then a ready app before a factory."""
     module = candidate.target.partition(":")[0].split(".")
