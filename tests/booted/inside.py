@@ -1,0 +1,43 @@
+"""A booted machine from the host's side: its namespaces are entered, so that faults need no help of the droplet's."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+from cloudship.local.machines.nspawn.cgroup import Group
+from cloudship.local.machines.nspawn.names import Names
+
+_SPACES = ("--mount", "--uts", "--ipc", "--net", "--pid")
+LIMIT = 120.0  # seconds for what is done inside, on a host that is busy
+
+
+class Machine:
+    """
+    One machine of a local cloud.
+
+    Args:
+        directory: the local cloud's.
+        droplet_id: whose machine.
+    """
+
+    def __init__(self, directory: Path, droplet_id: int) -> None:
+        self.name = Names.of(directory).machine(droplet_id)
+        self.folder = directory / "machines" / str(droplet_id)
+
+    def run(self, script: str, *, check: bool = True) -> str:
+        """Run a script as the machine's root, and give what it printed."""
+        deadline = time.monotonic() + LIMIT
+        while (leader := Group(self.name).leader()) is None:  # it boots
+            assert time.monotonic() < deadline, self.name
+            time.sleep(0.01)
+        words = ["nsenter", f"--target={leader}", *_SPACES, "--", "sh", "-c", script]
+        environ = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=LIMIT, env=environ, cwd="/")
+        assert not check or done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def network(self, *words: str) -> None:
+        """Run a program of the host's in the machine's network."""
+        subprocess.run(["ip", "netns", "exec", self.name, *words], check=True, capture_output=True, timeout=LIMIT)
