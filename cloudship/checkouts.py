@@ -26,10 +26,10 @@ def tie(folder: Path, files: LaunchFiles, *, name: str, address: str) -> str | N
     files.save_config(address)
     if folder.stat().st_uid != os.geteuid():  # git would make its configuration ours
         return None
+    files.save_checkout(folder)  # first, so that whatever is tied can be untied
     linked = checkout.link(folder, url=_url(files, name), ssh_config=ssh_config())
     if linked.branch is None:
         return f"git push does not deploy from here: {linked.reason}" if linked.reason else None
-    files.checkout.write_text(str(folder), encoding="utf-8")
     ref = linked.branch if linked.branch == "main" else f"{linked.branch}:main"
     return f"git push {checkout.REMOTE} {ref} deploys from here"
 

@@ -123,6 +123,11 @@ class Client:
         """List the account's SSH keys."""
         return tuple(answers.key(one) for one in self._all("account/keys/", "ssh_keys"))
 
+    def ssh_key(self, key_id: int) -> Key:
+        """Read one SSH key."""
+        told = self._get(f"account/keys/{key_id}")
+        return answers.read(lambda: answers.key(told["ssh_key"]))
+
     def create_key(self, name: str, public_key: str) -> Key:
         """Add an SSH key; never repeated."""
         key = self._object(digitalocean.SSHKey, name=name, public_key=public_key)

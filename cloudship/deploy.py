@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from cloudship import readiness, releasing, request
+from cloudship import durable, readiness, releasing, request
 from cloudship.errors import CloudshipError, ReleaseFailed, WaitTimeout
 from cloudship.events import Noted, Notify, Phase, nobody
 from cloudship.models import PhaseTime, Secret
@@ -59,9 +58,9 @@ def deploy(
         WaitTimeout: it went live on the droplet, yet does not answer from outside.
     """
     story = Story(notify, clock)
-    with TemporaryDirectory(prefix="cloudship-") as workspace:
+    with durable.workspace() as workspace:
         with story.phase(Phase.PLAN) as outcome:
-            asked = request.read(source, {**given, "name": place.name}, config_file, Path(workspace))
+            asked = request.read(source, {**given, "name": place.name}, config_file, workspace)
             outcome.append(f"{asked.tree.description}: {asked.app.why}")
         for note in (*asked.notes, *asked.app.warnings):
             story.tell(Noted(text=note))

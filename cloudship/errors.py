@@ -30,6 +30,7 @@ Everything that can go wrong, as one tree.
     │   ├── HostKeyMismatch          somebody else answers on the droplet's address
     │   ├── KeyMissing               this machine holds no key for the launch, or cannot read it
     │   └── CommandFailed            a command ended with a status other than 0
+    ├── StorageError             this machine's disk: a file of ours cannot be written or read
     ├── GitError                 git failed at our side
     ├── WaitTimeout              a wait reached its limit; carries the last evidence
     ├── WaitHopeless             what was waited for can no longer come
@@ -296,6 +297,12 @@ class CommandFailed(ShellError):
         super().__init__(message, evidence=evidence)
         self.command = command
         self.status = status
+
+
+class StorageError(CloudshipError):
+    """A file of ours on this machine cannot be written or read: no room, no permission, something in its way."""
+
+    usual_step = "export CLOUDSHIP_STATE_DIR=..., a folder that you may write to"
 
 
 class GitError(CloudshipError):

@@ -6,10 +6,11 @@ The account is the state; the journal and the files of launches on this machine 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from cloudship import locking, tags
 from cloudship.client import Client
@@ -19,6 +20,7 @@ from cloudship.journal import Asked, Journal
 from cloudship.models import Cloud, Droplet, Key, Kind, Timeouts
 from cloudship.waiting import Clock, Pace, Pending, Ready, until
 
+T = TypeVar("T")
 _LISTING = Pace(first=0.3, factor=2.0, longest=8.0)
 
 
@@ -28,7 +30,18 @@ class Known:
 
     asked: tuple[Asked, ...] = ()  # may exist without being listed by tag yet; looked for by name and id too
     here: frozenset[str] = frozenset()  # launches whose files lie here, for tags that only their id leads to
-    made: Mapping[int, str] = field(default_factory=dict)  # droplets ever made, by id: one may come back without tags
+    droplets: Mapping[int, str] = field(default_factory=dict)  # ever made, by id: one may come back without tags
+    keys: Mapping[int, str] = field(default_factory=dict)  # ever made, by id
+
+    def droplets_here(self, name: str) -> tuple[int, ...]:
+        """Name the droplets of launches whose files lie here: one that has just answered may not be listed yet."""
+        labels = {tags.droplet_name(name, launch) for launch in self.here}
+        return tuple(number for number, label in self.droplets.items() if label in labels)
+
+    def keys_here(self, name: str) -> tuple[int, ...]:
+        """Name the keys of launches whose files lie here."""
+        found = {number: tags.read_key_name(label) for number, label in self.keys.items()}
+        return tuple(number for number, one in found.items() if one and one.name == name and one.launch in self.here)
 
 
 @dataclass(frozen=True)
@@ -71,8 +84,10 @@ def inventory(
     by_tag = client.droplets(tag=tags.ship_tag(name))
     back = _come_back(client, name, launch, known)
     listed = {one.id: one for one in (*by_tag, *_unlisted(client, known.asked), *back)}
+    listed |= _by_id(client.droplet, known.droplets_here(name), listed)
     droplets = tuple(one for one in listed.values() if one in back or _is_of(one, name, launch))
-    every = client.ssh_keys()
+    keyed = {one.id: one for one in client.ssh_keys()}
+    every = tuple((keyed | _by_id(client.ssh_key, known.keys_here(name), keyed)).values())
     keys = tuple(one for one in every if _is_key_of(one, name, launch))
     kept = {tag for one in listed.values() if one not in droplets for tag in one.tags}
     if any(_is_key_of(one, name, None) for one in every if one not in keys):
@@ -106,7 +121,7 @@ def is_asked_by(asked: Asked, name: str, launch: str | None) -> bool:
 
 def _come_back(client: Client, name: str, launch: str | None, known: Known) -> tuple[Droplet, ...]:
     """Find droplets that this machine made for a ship and that are there although their tags were taken away."""
-    labels = {number: label for number, label in known.made.items() if _is_named(label, name, launch)}
+    labels = {number: label for number, label in known.droplets.items() if _is_named(label, name, launch)}
     if not labels:
         return ()
     return tuple(one for one in client.droplets() if labels.get(one.id) == one.name and tags.read(one.tags) is None)
@@ -126,6 +141,16 @@ def _unlisted(client: Client, asked: Sequence[Asked]) -> list[Droplet]:
             if one.id is not None and one.id.isdecimal():
                 with suppress(NotFound):
                     found.append(client.droplet(int(one.id)))
+    return found
+
+
+def _by_id(read: Callable[[int], T], numbers: Sequence[int], listed: Collection[int]) -> dict[int, T]:
+    """Read what no listing shows; what is not there by its id either is gone."""
+    found: dict[int, T] = {}
+    for number in numbers:
+        if number not in listed:
+            with suppress(NotFound):
+                found[number] = read(number)
     return found
 
 
@@ -201,8 +226,19 @@ def launched_here(files_root: Path, name: str, launch: str | None) -> frozenset[
         name: the ship.
         launch: only this one.
     """
-    folder = files_root / name
-    if not folder.is_dir() or not locking.is_free(folder):
+    found = _launches_in(files_root / name) if locking.is_free(files_root / name) else frozenset()
+    return found if launch is None else found & {launch}
+
+
+def unlisted_here(client: Client, journal: Journal, files_root: Path, name: str) -> tuple[Droplet, ...]:
+    """Read, by their ids, the droplets of launches whose files lie here, for whoever holds the ship's lock."""
+    made = journal.made(client.cloud.value, Kind.DROPLET)
+    known = Known(here=_launches_in(files_root / name), droplets=made)
+    return tuple(_by_id(client.droplet, known.droplets_here(name), ()).values())
+
+
+def _launches_in(folder: Path) -> frozenset[str]:
+    try:
+        return frozenset(path.name for path in folder.iterdir() if tags.is_launch(path.name))
+    except OSError:  # no launch was ever made here, or what lies there cannot be read
         return frozenset()
-    found = {path.name for path in folder.iterdir() if path.is_dir() and tags.is_launch(path.name)}
-    return frozenset(found if launch is None else found & {launch})

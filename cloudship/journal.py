@@ -2,19 +2,18 @@
 What is about to be created, written down and on the disk before the call that creates it.
 
 It only speeds recovery: everything in it can be found in the account by tags and names. A torn line, as a crash
-leaves it, is passed over, and takes no later one with it.
+leaves it, is passed over.
 """
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from cloudship import durable
 from cloudship.models import Kind
 
 INTENT, DONE, REFUSED, ENDED = "intent", "done", "refused", "ended"
@@ -100,16 +99,17 @@ class Journal:
                 found = {key: one for key, one in found.items() if one.launch != entry.launch}
         return tuple(found.values())
 
-    def droplets(self, cloud: str) -> dict[int, str]:
+    def made(self, cloud: str, kind: Kind) -> dict[int, str]:
         """
-        Name the droplets that were ever made on a cloud, by id.
+        Name the droplets, or the keys, that were ever made on a cloud, by id.
 
-        A droplet that comes back after it was proved gone has lost its tags; its id is what it is known by then.
+        A droplet that comes back after it was proved gone has lost its tags, and a listing may lag behind what is
+        there; the id is what it is known by then.
         """
         labels: dict[str, str] = {}
         found: dict[int, str] = {}
         for entry in self.entries():
-            if entry.cloud != cloud or entry.kind != Kind.DROPLET.value:
+            if entry.cloud != cloud or entry.kind != kind.value:
                 continue
             if entry.what == INTENT:
                 labels[entry.launch] = entry.label
@@ -118,35 +118,8 @@ class Journal:
         return found
 
     def _write(self, entry: Entry) -> None:
-        is_new = not self._path.exists()
-        if is_new:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        line = (json.dumps(asdict(entry)) + "\n").encode()
-        descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            whole = (b"\n" if _is_torn(descriptor) else b"") + line
-            if os.write(descriptor, whole) < len(whole):
-                raise OSError(errno.ENOSPC, "the journal's line did not fit", str(self._path))
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if is_new:
-            _sync_folder(self._path.parent)
-
-
-def _is_torn(descriptor: int) -> bool:
-    """Whether the last line has no end, which only a crash leaves."""
-    size = os.fstat(descriptor).st_size
-    return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring a new file's name to the disk too: without it the file is lost in a crash, synced or not."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        durable.folder(self._path.parent)
+        durable.append(self._path, json.dumps(asdict(entry)).encode())
 
 
 def _read(line: str) -> Entry | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import platformdirs
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from cloudship import durable
 from cloudship.errors import ConfigError
 from cloudship.models import Secret
 
@@ -103,8 +103,8 @@ class LaunchFiles:
 
     def save_identity(self, pair: KeyPair) -> None:
         """Write the private key; never readable by others, not even for a moment."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write_new(self.identity, pair.private.reveal())
+        durable.folder(self.folder)
+        durable.write_new(self.identity, pair.private.reveal())
 
     def pin(self, public_keys: Sequence[str], temporary: str | None = None) -> None:
         """
@@ -116,10 +116,7 @@ class LaunchFiles:
         """
         marked = [(key, "") for key in public_keys] + ([(temporary, f" {_TEMPORARY}")] if temporary else [])
         lines = [f"{self.alias} {' '.join(key.split()[:2])}{mark}\n" for key, mark in marked]
-        unfinished = self.known_hosts.with_suffix(".part")
-        unfinished.unlink(missing_ok=True)
-        _write_new(unfinished, "".join(lines))
-        unfinished.replace(self.known_hosts)
+        durable.write(self.known_hosts, "".join(lines))
 
     def pinned(self) -> tuple[str, ...]:
         """Read the keys by which the host is known, each as type and blob."""
@@ -151,7 +148,11 @@ class LaunchFiles:
         """Let OpenSSH know the host by its name, for `git push` and whoever wants to `ssh`."""
         settings = {"HostName": address, "User": "root", "IdentityFile": str(self.identity), **self._settings()}
         lines = [f"Host {self.host}", *(f"  {name} {_config_word(value)}" for name, value in settings.items())]
-        self.config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        durable.write(self.config, "\n".join(lines) + "\n")
+
+    def save_checkout(self, folder: Path) -> None:
+        """Note which checkout is about to be tied to this launch, for whoever takes the launch down."""
+        durable.write(self.checkout, str(folder))
 
     def options(self) -> tuple[str, ...]:
         """Give OpenSSH's words for this key, this host and nothing of the user's own configuration."""
@@ -177,7 +178,7 @@ class LaunchFiles:
 
     def remove(self) -> None:
         """Remove them; the droplet has been proved gone."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        durable.remove_folder(self.folder)
 
 
 def ssh_config() -> Path:
@@ -187,15 +188,13 @@ def ssh_config() -> Path:
     `ssh -F` with it reaches all other hosts as before.
     """
     state = state_folder()
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    durable.folder(state)
     path = state / "ssh_config"
     mine = _config_word(str(state / "ships" / "*" / "*" / "*" / "ssh_config"))
     lines = [f"Include {mine}", "Include ~/.ssh/config", "Include /etc/ssh/ssh_config"]
     text = "\n".join(lines) + "\n"
     if not path.exists() or path.read_text(encoding="utf-8") != text:
-        unfinished = path.with_suffix(".part")
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
+        durable.write(path, text)
     return path
 
 
@@ -221,9 +220,3 @@ def _public_key(path: Path) -> str:
     if not text.startswith(_KEY_TYPES) or "\n" in text:
         raise ConfigError(f"ssh_keys: {path} holds no public key; name the file that ends in .pub")
     return text
-
-
-def _write_new(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from typing_extensions import Unpack
 
@@ -17,6 +16,7 @@ from cloudship import (
     clouds,
     creation,
     draft,
+    durable,
     git,
     hostkey,
     inventory,
@@ -85,10 +85,10 @@ def up(
     """
     given = {"name": name, "cloud": Cloud(cloud) if cloud is not None else None, **config}
     limits, story = timeouts or Timeouts(), Story(notify, clock)
-    with TemporaryDirectory(prefix="cloudship-") as workspace:
+    with durable.workspace() as workspace:
         with story.phase(Phase.PLAN) as outcome:
             file = Path(config_file) if config_file is not None else None
-            asked = request.read(source, given, file, Path(workspace))
+            asked = request.read(source, given, file, workspace)
             endpoint = clouds.choose(asked.config.cloud, start_local=start_local)
             client = Client(endpoint, timeouts=limits, clock=clock, notify=story.tell)
             drawn = draft.draw(asked, client, clock)
@@ -290,7 +290,8 @@ def _make_room(drawn: Draft, limits: Timeouts, clock: Clock, story: Story) -> No
     """
     plan, client = drawn.plan, drawn.client
     dead = {one.launch for one in inventory.unfinished(journal(), plan.cloud, plan.name)}
-    for droplet in client.droplets(tag=tags.ship_tag(plan.name)):
+    unlisted = inventory.unlisted_here(client, journal(), files_root(plan.cloud), plan.name)
+    for droplet in (*client.droplets(tag=tags.ship_tag(plan.name)), *unlisted):
         found = tags.read(droplet.tags)
         if found is None or found.name != plan.name:
             continue

@@ -11,12 +11,13 @@ import getpass
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from cloudship.errors import ConfigError, ShipBusy
+from cloudship import durable
+from cloudship.errors import ConfigError, ShipBusy, StorageError
 from cloudship.models import rfc3339
 
 _GLANCE = 0.3  # seconds: somebody who only looks whether it is free holds it for a moment
@@ -38,35 +39,50 @@ def alone(folder: Path, name: str, *, now: float) -> Iterator[None]:
     """
     holder = folder / "holder.json"
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise ConfigError(
-            f"{folder}, where the keys of launches lie, cannot be made: {error.strerror}",
-            next_step="export CLOUDSHIP_STATE_DIR=..., a folder that you may write to",
-        ) from error
+        durable.folder(folder)
+        with durable.mapped(folder / "lock"):
+            lock = _acquired(folder, name)
+    except StorageError as error:
+        raise ConfigError(error.message, next_step=error.next_step) from error
     try:
-        with FileLock(folder / "lock").acquire(timeout=_GLANCE):
-            holder.write_text(json.dumps({"pid": os.getpid(), "user": _user(), "since": rfc3339(int(now))}), "utf-8")
-            try:
-                yield
-            finally:
-                holder.unlink(missing_ok=True)
+        _introduce(holder, now)
+        yield
+    finally:
+        with suppress(OSError):
+            holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _acquired(folder: Path, name: str) -> FileLock:
+    lock = FileLock(folder / "lock", mode=0o600)
+    try:
+        lock.acquire(timeout=_GLANCE)
     except Timeout:
         raise ShipBusy(
-            f"{name} is being launched on this machine{_described(holder)}",
+            f"{name} is being launched on this machine{_described(folder / 'holder.json')}",
             next_step=f"wait, or: cloudship show {name}",
         ) from None
+    return lock
 
 
 def is_free(folder: Path) -> bool:
-    """Whether nobody launches the ship whose files lie in a folder, right now."""
-    if not (folder / "lock").exists():
-        return True
+    """Whether nobody launches the ship whose files lie in a folder, right now; what cannot be known is no."""
     try:
-        with FileLock(folder / "lock").acquire(timeout=0):
+        if not (folder / "lock").exists():
             return True
-    except Timeout:
+        with FileLock(folder / "lock", mode=0o600).acquire(timeout=0):
+            return True
+    except (Timeout, OSError):
         return False
+
+
+def _introduce(holder: Path, now: float) -> None:
+    """Say who holds it, as long as it is held: not worth a failure, nor to be kept over a crash."""
+    told = json.dumps({"pid": os.getpid(), "user": _user(), "since": rfc3339(int(now))})
+    with suppress(OSError):
+        holder.unlink(missing_ok=True)
+        holder.touch(mode=0o600, exist_ok=False)
+        holder.write_text(told, encoding="utf-8")
 
 
 def _described(holder: Path) -> str:

@@ -24,6 +24,7 @@ from cloudship.errors import (
     NotFound,
     RateLimited,
     ServerFault,
+    StorageError,
     Terminated,
     Unreachable,
 )
@@ -70,7 +71,8 @@ def down(
     limits = timeouts or Timeouts()
     asked = tuple(one for one in journal.asked(client.cloud.value) if is_asked_by(one, name, launch))
     here = launched_here(files_root, name, launch)
-    known = Known(asked, here, journal.droplets(client.cloud.value))
+    made = (journal.made(client.cloud.value, kind) for kind in (Kind.DROPLET, Kind.KEY))
+    known = Known(asked, here, *made)
     try:
         found = settled(client, name, launch, known, limits, clock, notify)
     except CloudError as error:
@@ -87,9 +89,17 @@ def down(
     if work.left:
         raise _left_behind(client.cloud, name, work)
     for ended in found.launches | {one.launch for one in asked} | ({launch} if launch else set()) | here:
-        journal.ended(ended, client.cloud.value)
-        checkouts.forget(LaunchFiles(files_root / name / ended, ended), name=name)
+        _forget(LaunchFiles(files_root / name / ended, ended), name, client.cloud, journal, notify)
     return _receipt(client.cloud, name, found, work, clock)
+
+
+def _forget(files: LaunchFiles, name: str, cloud: Cloud, journal: Journal, notify: Notify) -> None:
+    """Take a launch that is proved gone off this machine's records; they may be where nothing can be written."""
+    try:
+        journal.ended(files.launch, cloud.value)
+        checkouts.forget(files, name=name)
+    except StorageError as error:
+        notify(Noted(text=f"{name} is gone, yet this machine's records of it stay: {error}", warning=True))
 
 
 def take_down(

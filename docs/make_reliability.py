@@ -36,6 +36,10 @@ MENDED = (
     "a machine that a local cloud began in the moment of its death could run twice",
     "a droplet powered on in the moment of a kill ran and was shown as off",
     "a stray that could not be removed kept a whole local cloud from starting",
+    "keys and pins that were written and not synced: a crash after the create locked their user out",
+    "a state folder whose own name was not synced: a crash took the journal, and an unlisted launch leaked",
+    "`down` right after `up`, before any listing shows the ship: what was made here is read by its id too",
+    "a checkout that a crash left tied to a ship for ever: what is about to be tied is written down first",
 )
 TEXT = """# How it is proved that nothing leaks
 
@@ -54,6 +58,7 @@ for the droplet at the seams of SSH, git and HTTP is in `tests/campaign/machine.
 | --- | --- |
 | T1 | SIGKILL at every point of `up` and `down`; then `down`, and then `up` again, which must make exactly one ship |
 | T2 | SIGINT once, SIGINT twice, SIGTERM: exit status and time are right, nothing is left after one |
+| T3 | the client's machine crashes at every write of `up` and `down`, and six file systems lose what was not synced |
 | T4 | every call of a launch meets an error status: once, three times, for ever, before and after its effect |
 | T5 | every call meets a broken answer: reset, silence, half a body, HTML, drops, redirects |
 | T6 | the answer to a create is lost in six ways while listings lag up to a minute: exactly one droplet |

@@ -14,9 +14,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "cloudship"
 LAYERS = {
     **dict.fromkeys(("enums", "errors", "legible", "models", "events"), 0),
-    **dict.fromkeys(
-        ("waiting", "tags", "journal", "keys", "source", "index", "render", "config", "clouds", "card", "background"), 1
-    ),
+    **dict.fromkeys(("waiting", "tags", "durable", "journal", "keys", "source"), 1),
+    **dict.fromkeys(("index", "render", "config", "clouds", "card", "background"), 1),
     **dict.fromkeys(("plan", "appinfo", "story", "drawing", "answers", "verdict", "locking", "records"), 2),
     **dict.fromkeys(("client", "wire", "ssh", "git", "probe"), 3),
     **dict.fromkeys(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -27,15 +25,15 @@ def plan(
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Show what `up` would do: the requests, what is sent, the price. Nothing is created."""
-    from cloudship import clouds, draft, request
+    from cloudship import clouds, draft, durable, request
     from cloudship.cli.localcloud import starter
     from cloudship.client import Client
     from cloudship.display import on_stream
     from cloudship.waiting import REAL
 
     given = {"name": name, "image": image, "size": size, "region": region, "ttl": ttl, "app": app, "cloud": cloud}
-    with on_stream(verbose=State.verbose) as display, TemporaryDirectory(prefix="cloudship-") as workspace:
-        asked = request.read(source, given, config, Path(workspace))
+    with on_stream(verbose=State.verbose) as display, durable.workspace() as workspace:
+        asked = request.read(source, given, config, workspace)
         endpoint = clouds.choose(asked.config.cloud, start_local=starter(display))
         drawn = draft.draw(asked, Client(endpoint), REAL)
     told = planned(drawn.plan)

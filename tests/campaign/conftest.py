@@ -15,6 +15,7 @@ from campaign import case, cloudbox, oracle, points
 from campaign.case import Ended
 from campaign.cloudbox import SHIP, CloudBox
 from campaign.points import Point
+from cloudship import tags
 
 SOAK = os.environ.get("CLOUDSHIP_SOAK") == "1"  # the long campaigns, at the floors of the programme
 
@@ -131,9 +132,21 @@ def record(name: str, **figures: int) -> None:
             file.write(json.dumps({"campaign": name, **figures}) + "\n")
 
 
+def not_one_ship(ground: Field) -> list[str]:
+    """Say what is wrong unless exactly one launch of the ship is in the account, with its key and no other's."""
+    now, before = ground.box.account(), ground.box.baseline
+    ours = [read for _, _, carried in now.droplets - before.droplets if (read := tags.read(carried))]
+    keys = [name for _, name in now.keys - before.keys]
+    named = [found.launch for name in keys if (found := tags.read_key_name(name)) and found.name == SHIP]
+    wrong = [] if len(ours) == 1 else [f"{len(ours)} droplets"]
+    if named != [one.launch for one in ours]:
+        wrong.append(f"keys {keys} beside launches {[one.launch for one in ours]}")
+    return wrong
+
+
 def told(wrong: dict[str, list[str]]) -> str:
     """Write what is wrong, a case a line."""
     return "\n".join(f"{name}: {'; '.join(found)}" for name, found in wrong.items())
 
 
-__all__ = ["SOAK", "Field", "points", "record", "told"]
+__all__ = ["SOAK", "Field", "not_one_ship", "points", "record", "told"]

@@ -14,9 +14,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
-from cloudship import git, journal, keys, launch, locking, readiness, waiting, wire
+from cloudship import durable, git, journal, keys, launch, locking, readiness, waiting, wire
 from cloudship.local.handle import LocalCloud
 
 _IDS = re.compile(r"(?<![a-z])[0-9a-f]{10}(?![0-9a-z])|[0-9]{6,}")
@@ -50,7 +51,7 @@ class Watch:
     def install(self, shell: type) -> None:
         """Stand at every boundary of this process, the stand-in for a droplet's shell included."""
         self._around(wire.Wire, "perform", lambda _self, _made, url, method, _params: f"api {method} {_plain(url)}")
-        self._around(journal.os, "fsync", lambda *_: "disk fsync of the journal")
+        self._around(durable.os, "fsync", lambda descriptor: f"disk fsync {_named(descriptor)}")
         self._around(journal.Journal, "_write", lambda _self, entry: f"journal {entry.what} {entry.kind}".strip())
         for name in ("save_identity", "pin", "remove"):
             self._around(keys.LaunchFiles, name, lambda *_, name=name: f"files {name}")
@@ -118,6 +119,10 @@ def kill_at(point: Point, number: int) -> Callable[[Point], None]:
             os.kill(os.getpid(), number)
 
     return act
+
+
+def _named(descriptor: int) -> str:
+    return _IDS.sub("N", Path(f"/proc/self/fd/{descriptor}").resolve().name)
 
 
 def _plain(url: str) -> str:

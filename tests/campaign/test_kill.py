@@ -7,10 +7,8 @@ import signal
 import pytest
 
 from campaign import oracle
-from campaign.cloudbox import SHIP
-from campaign.conftest import Field, record, told
+from campaign.conftest import Field, not_one_ship, record, told
 from campaign.points import Point, kill_at
-from cloudship import tags
 
 SHARDS = 8
 
@@ -54,7 +52,7 @@ def test_a_launch_after_a_kill_anywhere_makes_exactly_one_ship(ground: Field, sh
         place = ground.place()
         ground.up(place, kill_at(point, signal.SIGKILL))
         again = ground.up(place)
-        found = _not_one_ship(ground)
+        found = not_one_ship(ground)
         if again.status != 0 and "is already running" not in again.output:
             found.append(f"up ended with {again.status}: {again.output[-600:]}")
         found += oracle.judge(ground.box, place, again)
@@ -62,14 +60,3 @@ def test_a_launch_after_a_kill_anywhere_makes_exactly_one_ship(ground: Field, sh
             wrong[str(point)] = found
     record("T1 kill, then up", cases=len(cases), points=len(cases))
     assert not wrong, told(wrong)
-
-
-def _not_one_ship(ground: Field) -> list[str]:
-    now, before = ground.box.account(), ground.box.baseline
-    ours = [read for _, _, carried in now.droplets - before.droplets if (read := tags.read(carried))]
-    keys = [name for _, name in now.keys - before.keys]
-    named = [found.launch for name in keys if (found := tags.read_key_name(name)) and found.name == SHIP]
-    wrong = [] if len(ours) == 1 else [f"{len(ours)} droplets"]
-    if named != [one.launch for one in ours]:
-        wrong.append(f"keys {keys} beside launches {[one.launch for one in ours]}")
-    return wrong

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from campaign import case, cloudbox, oracle
 from campaign.cloudbox import SHIP, CloudBox
-from campaign.conftest import preload
-from cloudship import creation, inventory, teardown
+from campaign.conftest import Field, preload
+from campaign.crash import CREATED, Machine, State
+from campaign.disk import MODELS
+from cloudship import creation, durable, inventory, journal, teardown
 from cloudship.errors import NotFound, RateLimited, ServerFault
 from cloudship.plan import Plan
 
@@ -62,6 +65,14 @@ def _put_a_value_into_user_data() -> None:
     Plan.request = leaking  # type: ignore[method-assign]
 
 
+def _write_the_journal_unsynced() -> None:
+    def append(path: Path, line: bytes) -> None:
+        with path.open("ab") as file:
+            file.write(line + b"\n")
+
+    journal.durable = SimpleNamespace(folder=durable.folder, append=append)  # type: ignore[assignment]
+
+
 def _nothing() -> None:
     """Break nothing: what is judged then must be well."""
 
@@ -90,11 +101,21 @@ def _canary(box: CloudBox, place: Path, app: Path, mutate: Callable[[], None]) -
     return oracle.judge(box, place, _run(box, place, "up", app, mutate))
 
 
+def _crash(box: CloudBox, place: Path, app: Path, mutate: Callable[[], None]) -> list[str]:
+    """Crash the machine between the create and what is written down next, in every way of T3."""
+    place.mkdir()
+    machine = Machine(Field(box, app, place), app, mutate)
+    stop = machine.trace("up").acts_before(str(CREATED))
+    states = [State("up", stop, model) for model in MODELS]
+    return [text for state in states for text in machine.judge(state, again=False)]
+
+
 CASES = {
     "a blind repetition of a create": (_ask_again_blindly, _lost_answer),
     "404 taken for gone": (_take_404_for_gone, _hidden_droplet),
     "no check of our own": (_check_no_tags, _foreign),
     "a secret in user-data": (_put_a_value_into_user_data, _canary),
+    "a journal that is not synced": (_write_the_journal_unsynced, _crash),
 }
 
 

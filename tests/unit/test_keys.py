@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cloudship.errors import ConfigError
+from cloudship.errors import ConfigError, StorageError
 from cloudship.keys import LaunchFiles, mint, own_public_keys
 
 
@@ -28,7 +28,7 @@ def test_private_keys_are_created_for_their_user_alone(tmp_path: Path) -> None:
     files = LaunchFiles(tmp_path / "l", "0123456789")
     files.save_identity(mint("who"))
     assert (0o600, 0o700) == tuple(stat.S_IMODE(path.stat().st_mode) for path in (files.identity, files.folder))
-    with pytest.raises(FileExistsError):
+    with pytest.raises(StorageError, match="File exists"):
         files.save_identity(mint("who"))
 
 

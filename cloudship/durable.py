@@ -1,0 +1,176 @@
+"""
+The user's own files: nobody else can read them, and what was written is there after the machine has crashed.
+
+Whoever creates something in the cloud has first written down here what it takes to find it and to log in to it. A
+file's contents are on the disk when the file was synced, its name when its folder was; neither implies the other.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cloudship.errors import StorageError
+
+_FORBIDDEN = frozenset((errno.EROFS, errno.EACCES, errno.EPERM))
+_IN_THE_WAY = frozenset((errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP))
+_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE))
+
+
+def folder(path: Path) -> None:
+    """
+    Make a folder, and whatever is missing above it, for this user alone.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    with mapped(path):
+        if path.is_dir():
+            return
+        folder(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+        _sync_folder(path.parent)
+
+
+def write(path: Path, text: str) -> None:
+    """
+    Replace a file, whole or not at all.
+
+    Raises:
+        StorageError: it cannot be written; what was there is still there.
+    """
+    unfinished = path.with_name(f"{path.name}.part")
+    with mapped(path):
+        unfinished.unlink(missing_ok=True)
+        try:
+            _write_new(unfinished, text)
+            unfinished.replace(path)
+        except OSError:
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
+def write_new(path: Path, text: str) -> None:
+    """
+    Write a file that must not be there yet; not for a moment can others read it.
+
+    Raises:
+        StorageError: it is there, or cannot be written.
+    """
+    with mapped(path):
+        _write_new(path, text)
+        _sync_folder(path.parent)
+
+
+def append(path: Path, line: bytes) -> None:
+    """
+    Add a line to a file, made where it is missing; one that a crash has torn before takes nothing of it along.
+
+    Raises:
+        StorageError: it cannot be written; nothing may be done that it announces.
+    """
+    with mapped(path):
+        is_new = not path.exists()
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            whole = (b"\n" if _is_torn(descriptor) else b"") + line + b"\n"
+            if os.write(descriptor, whole) < len(whole):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if is_new:
+            _sync_folder(path.parent)
+
+
+def remove_folder(path: Path) -> None:
+    """
+    Remove a folder with all that is in it, for good; of a link the link, not what it leads to.
+
+    Raises:
+        StorageError: something of it cannot be removed.
+    """
+    with mapped(path):
+        if path.is_symlink():
+            path.unlink()
+        elif path.exists():
+            shutil.rmtree(path)
+        _sync_folder(path.parent)
+
+
+@contextmanager
+def workspace() -> Iterator[Path]:
+    """
+    Give a folder for a while; what is in it is not worth keeping.
+
+    Raises:
+        StorageError: there is no place for one.
+    """
+    try:
+        made = TemporaryDirectory(prefix="cloudship-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise fault(error, Path("The folder for temporary files"), "TMPDIR") from error
+    with made as name:
+        yield Path(name)
+
+
+@contextmanager
+def mapped(path: Path) -> Iterator[None]:
+    """Turn what the operating system raises into one error of ours; it names the path where the system does not."""
+    try:
+        yield
+    except OSError as error:
+        raise fault(error, path) from error
+
+
+def fault(error: OSError, path: Path | None = None, variable: str = "CLOUDSHIP_STATE_DIR") -> StorageError:
+    """
+    Say what the operating system refused, and what helps.
+
+    Args:
+        error: what it raised.
+        path: of what; the error itself knows better, where it names one.
+        variable: moves that elsewhere.
+    """
+    where = error.filename if isinstance(error.filename, str) else path
+    cause = error.strerror or str(error)
+    if error.errno in _EXHAUSTED:
+        return StorageError(f"This machine lets cloudship open no more files: {cause}", next_step="ulimit -n 1024")
+    if error.errno in _FORBIDDEN:
+        step = f"export {variable}=..., a folder that you may write to"
+    elif error.errno in _IN_THE_WAY:
+        step = f"export {variable}=..., another folder; or look at what lies there, and move it away"
+    else:
+        step = f"make room there; or export {variable}=..., a folder on another disk"
+    return StorageError(f"{where} cannot be used: {cause}", next_step=step)
+
+
+def _write_new(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _is_torn(descriptor: int) -> bool:
+    """Whether the last line has no end, which only a crash leaves."""
+    size = os.fstat(descriptor).st_size
+    return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+
+
+def _sync_folder(path: Path) -> None:
+    """Bring the names in a folder to the disk; not every file system can, and there is nothing better to do then."""
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,109 @@
+"""Ships that this machine launched and that no listing shows yet: they are known by their ids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cloudship import inventory, tags, teardown
+from cloudship.client import Client
+from cloudship.journal import Journal
+from cloudship.keys import LaunchFiles, mint
+from cloudship.local.handle import LocalCloud
+from cloudship.models import DropletRequest, Kind, Timeouts
+
+LAUNCH, OTHER = "0123456789", "9876543210"
+FAST = Timeouts(request=5, visible=1, listed=1, active=5, destroy=1)
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Journal:
+    """Give this machine's journal."""
+    return Journal(tmp_path / "journal.jsonl")
+
+
+def _droplet(client: Client, name: str, launch: str) -> int:
+    asked = DropletRequest(
+        name=tags.droplet_name(name, launch),
+        region="nyc3",
+        size="s-1vcpu-1gb",
+        image="ubuntu-20-04-x64",
+        ssh_keys=(),
+        tags=tags.launch_tags(name, launch, "me", None, None),
+        user_data="#cloud-config\n",
+    )
+    return client.create_droplet(asked)
+
+
+def _launched(client: Client, book: Journal, files_root: Path, name: str, launch: str) -> int:
+    """Launch as `up` does, to its good end."""
+    LaunchFiles(files_root / name / launch, launch).save_identity(mint("x"))
+    key_name = tags.key_name(name, launch, 1)
+    book.intend(launch, "local", Kind.KEY, key_name)
+    book.done(launch, "local", Kind.KEY, str(client.create_key(key_name, mint("x").public).id))
+    book.intend(launch, "local", Kind.DROPLET, tags.droplet_name(name, launch))
+    number = _droplet(client, name, launch)
+    book.done(launch, "local", Kind.DROPLET, str(number))
+    book.ended(launch, "local")
+    return number
+
+
+def test_a_ship_is_taken_down_before_any_listing_shows_it(
+    cloud: LocalCloud, client: Client, book: Journal, tmp_path: Path
+) -> None:
+    """`down` right after `up`: droplet and key are read by their ids, and gone."""
+    knobs = LocalCloud(cloud.url, cloud.token)
+    for resource in ("droplets", "keys"):
+        knobs.fault("listing_lag", resource=resource, seconds=60)
+    _launched(client, book, tmp_path / "f", "web", LAUNCH)
+    assert ((), ()) == (client.droplets(), client.ssh_keys())
+    receipt = teardown.down(client, "web", journal=book, files_root=tmp_path / "f", timeouts=FAST)
+    knobs.advance(61)
+    assert ((), ()) == (client.droplets(), client.ssh_keys())
+    assert {Kind.DROPLET, Kind.KEY, Kind.TAG} == {one.kind for one in receipt.destroyed}
+
+
+def test_a_launch_finds_a_ship_that_no_listing_shows(
+    cloud: LocalCloud, client: Client, book: Journal, tmp_path: Path
+) -> None:
+    """By the files that its launch left here, and no other ship's."""
+    LocalCloud(cloud.url, cloud.token).fault("listing_lag", seconds=60, times=2)
+    number = _launched(client, book, tmp_path / "f", "web", LAUNCH)
+    _launched(client, book, tmp_path / "f", "db", OTHER)
+    found = inventory.unlisted_here(client, book, tmp_path / "f", "web")
+    assert [number] == [one.id for one in found]
+
+
+def test_an_id_that_leads_to_something_else_is_not_followed(client: Client, book: Journal, tmp_path: Path) -> None:
+    """A journal that a broken disk has changed names a droplet and a key of others: they stay."""
+    theirs = _droplet(client, "db", OTHER), client.create_key("laptop", mint("x").public).id
+    LaunchFiles(tmp_path / "f" / "web" / LAUNCH, LAUNCH).save_identity(mint("x"))
+    for kind, label, number in (
+        (Kind.DROPLET, tags.droplet_name("web", LAUNCH), theirs[0]),
+        (Kind.KEY, tags.key_name("web", LAUNCH, 1), theirs[1]),
+    ):
+        book.intend(LAUNCH, "local", kind, label)
+        book.done(LAUNCH, "local", kind, str(number))
+    teardown.down(client, "web", journal=book, files_root=tmp_path / "f", timeouts=FAST)
+    assert theirs == (client.droplets()[0].id, client.ssh_keys()[0].id)
+
+
+def test_what_is_gone_is_gone_although_records_of_it_cannot_be_written(
+    client: Client, book: Journal, tmp_path: Path
+) -> None:
+    """The ship is destroyed and proved gone; that the journal cannot be written is a warning."""
+    _launched(client, book, tmp_path / "f", "web", LAUNCH)
+    (tmp_path / "journal.jsonl").unlink()
+    (tmp_path / "journal.jsonl").mkdir()
+    said: list[str] = []
+    receipt = teardown.down(
+        client,
+        "web",
+        journal=book,
+        files_root=tmp_path / "f",
+        timeouts=FAST,
+        notify=lambda event: said.append(getattr(event, "text", "")),
+    )
+    assert (True, ()) == (bool(receipt.destroyed), client.droplets())
+    assert any("web is gone, yet this machine's records of it stay" in text for text in said)

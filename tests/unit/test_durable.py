@@ -1,0 +1,119 @@
+"""Files that survive a crash and that nobody else can read."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cloudship import durable, locking
+from cloudship.errors import ConfigError, ShipBusy, StorageError
+
+
+@pytest.fixture
+def no_umask() -> Iterator[None]:
+    """Let every mode through, as some containers do."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("no_umask")
+def test_all_that_is_made_is_for_its_user_alone(tmp_path: Path) -> None:
+    """Folders 0700, those above included, and files 0600, whatever the umask."""
+    deep = tmp_path / "a" / "b" / "c"
+    durable.folder(deep)
+    durable.write(deep / "one", "1")
+    durable.write_new(deep / "two", "2")
+    durable.append(deep / "three", b"3")
+    with locking.alone(deep / "ship", "web", now=0):
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "a").rglob("*")}
+    assert {0o700} == {modes.pop(name) for name in ("b", "c", "ship")}
+    assert {"one", "two", "three", "lock", "holder.json"} == set(modes)
+    assert {0o600} == set(modes.values())
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    """Where it cannot be replaced, what was there stays, and nothing is left beside it."""
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "inside").touch()
+    with pytest.raises(StorageError, match="Is a directory"):
+        durable.write(tmp_path / "full", "new")
+    assert ["full"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    """A link that lies where a file is to be written is replaced; what it leads to stays as it was."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    for name in ("file", "file.part"):
+        (tmp_path / name).symlink_to(victim)
+    durable.write(tmp_path / "file", "new")
+    assert ("precious", "new", False) == (
+        victim.read_text(),
+        (tmp_path / "file").read_text(),
+        (tmp_path / "file").is_symlink(),
+    )
+
+
+def test_of_a_link_to_a_folder_the_link_is_removed(tmp_path: Path) -> None:
+    """What it leads to is somebody else's."""
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "file").write_text("precious")
+    (tmp_path / "ours").symlink_to(tmp_path / "theirs")
+    durable.remove_folder(tmp_path / "ours")
+    assert ["theirs"] == [path.name for path in tmp_path.iterdir()]
+    assert "precious" == (tmp_path / "theirs" / "file").read_text()
+
+
+def test_what_is_not_there_is_removed_already(tmp_path: Path) -> None:
+    """Nor need the folder above it be there."""
+    durable.remove_folder(tmp_path / "a" / "b")
+
+
+@pytest.mark.parametrize(
+    ("number", "step"),
+    [
+        (errno.ENOSPC, "make room"),
+        (errno.EDQUOT, "make room"),
+        (errno.EROFS, "that you may write to"),
+        (errno.EACCES, "that you may write to"),
+        (errno.EISDIR, "move it away"),
+        (errno.EMFILE, "ulimit -n"),
+    ],
+)
+def test_what_the_system_refuses_is_named_with_what_helps(number: int, step: str) -> None:
+    """The path, the system's own words, and the next step."""
+    error = durable.fault(OSError(number, os.strerror(number), "/state/x"))
+    assert os.strerror(number) in error.message
+    assert error.next_step is not None
+    assert step in error.next_step
+
+
+def test_a_temporary_folder_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an error of ours, with the system's words."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    with pytest.raises(StorageError, match="temporary") as caught, durable.workspace():
+        pass
+    assert "TMPDIR" in str(caught.value.next_step)
+
+
+def test_a_lock_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    """A folder lies in its place; that is another matter than somebody who holds it."""
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(ConfigError, match="lock"), locking.alone(tmp_path, "web", now=0):
+        pass
+    assert not locking.is_free(tmp_path)
+
+
+def test_a_torn_word_about_the_holder_is_no_matter(tmp_path: Path) -> None:
+    """Whoever comes second is told that the ship is held, and no more."""
+    with locking.alone(tmp_path, "web", now=0):
+        (tmp_path / "holder.json").write_text('{"pid": 1')
+        with pytest.raises(ShipBusy) as caught, locking.alone(tmp_path, "web", now=0):
+            pass
+    assert "web is being launched on this machine" == caught.value.message
