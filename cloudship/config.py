@@ -29,6 +29,7 @@ from typing_extensions import TypedDict
 
 from cloudship.errors import ConfigError
 from cloudship.models import Cloud, Secret, ShipName, Value
+from cloudship.values import checked, parse_env, read_env_file
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -49,8 +50,9 @@ OTHERS = frozenset(  # variables of ours that are no keys: where things lie, wha
         *("SOCKET", "PROCESS", "DJANGO_SETTINGS"),
     )
 )
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_DURATION = re.compile(r"(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?")
+_SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+_LONGEST = 3650 * 86400  # seconds: a time that a tag, and a calendar, can name
 
 
 def duration(text: object) -> object:
@@ -68,8 +70,8 @@ def duration(text: object) -> object:
             raise ValueError(f"{text!r} is no duration; write it like 2h, 90m or 1h30m")
         days, hours, minutes, rest = (int(part or 0) for part in match.groups())
         seconds = ((days * 24 + hours) * 60 + minutes) * 60 + rest
-    if seconds <= 0:
-        raise ValueError("a duration is longer than nothing")
+    if not 0 < seconds <= _LONGEST:
+        raise ValueError(f"a duration is longer than nothing, and at most {_LONGEST // 86400}d")
     return seconds
 
 
@@ -93,12 +95,8 @@ def _several(value: object) -> object:
     return value
 
 
-def _environment_names(value: object) -> object:
-    if isinstance(value, Mapping):
-        for name in value:
-            if not _ENV_NAME.fullmatch(str(name)):
-                raise ValueError(f"{name!r} is no name for an environment variable")
-    return value
+def _values(value: object) -> object:
+    return checked(value) if isinstance(value, Mapping) else value
 
 
 Duration = Annotated[int, BeforeValidator(duration)]
@@ -108,7 +106,7 @@ Several = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_several)]
 class Health(Value):
     """What counts as an answer of the app."""
 
-    path: str = Field(default="/", pattern=r"^/[^\s]*$")
+    path: str = Field(default="/", pattern=r"^/[!\"$-~]*$", max_length=1000)  # what goes over the wire as it is
     status: int | None = Field(default=None, ge=100, le=599)  # None: any below 500
     timeout: float = Field(default=60.0, gt=0, le=3600)  # seconds
 
@@ -127,16 +125,16 @@ class Config(BaseSettings):
 
     name: ShipName | None = None  # None: made from the folder's or repository's name
     cloud: Cloud | None = None  # None: see `clouds.choose`
-    image: str | None = None  # None: `plan.IMAGES`, the first that the cloud still has
-    size: str = "s-1vcpu-1gb"
-    region: str = "nyc3"
+    image: str | None = Field(default=None, pattern=_SLUG)  # None: `plan.IMAGES`, the first that the cloud still has
+    size: str = Field(default="s-1vcpu-1gb", pattern=_SLUG)
+    region: str = Field(default="nyc3", pattern=_SLUG)
     ttl: Duration | None = None  # seconds until the ship may be reaped; None: never
     owner: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,60}$")  # None: the login name
     ssh_keys: Several = ()  # files of public keys; none: ~/.ssh/id_*.pub
     app: str | None = None  # MODULE:CALLABLE
     server: str | None = None
     python: str | None = None
-    python_mirror: str | None = Field(default=None, pattern=r"^https?://[^\s@]+$")  # where droplets fetch Pythons
+    python_mirror: str | None = Field(default=None, pattern=r"^https?://[!-?A-~]+$")  # where droplets fetch Pythons
     apt: Several = ()
     build: str | None = None
     release: str | None = None
@@ -145,7 +143,7 @@ class Config(BaseSettings):
     watch: float = Field(default=5.0, ge=0, le=3600)  # seconds after a switch in which errors roll back; 0: none
     drain: float = Field(default=30.0, ge=0, le=3600)  # seconds that requests in flight have to finish
     schedule: tuple[dict[str, Any], ...] = ()  # jobs: run, when, name
-    env: Annotated[dict[str, Secret], BeforeValidator(_environment_names)] = Field(default_factory=dict)
+    env: Annotated[dict[str, Secret], BeforeValidator(_values)] = Field(default_factory=dict)
     health: Health = Health()
     user_data: Path | None = None  # a cloud-config of the user's own, merged into ours
 
@@ -231,57 +229,9 @@ def load(
     return Loaded(config, app_keys, ignored)
 
 
-def read_env_file(path: Path) -> dict[str, Secret]:
-    """
-    Read lines of `NAME=value`; blank lines and those that begin with # are passed over.
-
-    A value in matching quotes loses them; nothing else is interpreted, so that every byte arrives.
-
-    Raises:
-        ConfigError: the file cannot be read, or a line is none of these.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        raise ConfigError(f"The env file {path} cannot be read: {reason}") from error
-    found = {}
-    for number, line in enumerate(lines, start=1):
-        text = line.strip().removeprefix("export ").strip()
-        if not text or text.startswith("#"):
-            continue
-        name, equals, value = text.partition("=")
-        if not equals or not _ENV_NAME.fullmatch(name.strip()):
-            raise ConfigError(f"{path}, line {number}: this is not NAME=value")
-        found[name.strip()] = Secret(_unquoted(value.strip()))
-    return found
-
-
-def parse_env(items: tuple[str, ...]) -> dict[str, Secret]:
-    """
-    Read `NAME=value` items as they stand on a command line.
-
-    Raises:
-        ConfigError: an item is none.
-    """
-    found = {}
-    for item in items:
-        name, equals, value = item.partition("=")
-        if not equals or not _ENV_NAME.fullmatch(name):
-            raise ConfigError(f"--env {name}: write it as NAME=value")
-        found[name] = Secret(value)
-    return found
-
-
-def _unquoted(value: str) -> str:
-    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
-        return value[1:-1]
-    return value
-
-
 def _of_tree(tree: Path) -> dict[str, Any]:
     own, project = tree / FILE_NAME, tree / "pyproject.toml"
-    table = _toml(project).get("tool", {}).get("cloudship") if project.is_file() else None
+    table = _inside(_toml(project)) if project.is_file() else None
     if not own.is_file():
         return table or {}
     if table is not None:
@@ -293,15 +243,28 @@ def _of_tree(tree: Path) -> dict[str, Any]:
 
 
 def _of_file(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except (OSError, ValueError):  # too long for a path, or a zero byte in it
+        there = False
+    if not there:
         raise ConfigError(f"The configuration file {path} does not exist")
     return _toml(path)
+
+
+def _inside(project: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Find the table that configures us in pyproject.toml; None when there is none."""
+    tools = project.get("tool") or {}
+    found = tools.get("cloudship") if isinstance(tools, dict) else tools
+    if found is not None and not isinstance(found, dict):
+        raise ConfigError("pyproject.toml: [tool.cloudship] is no table")
+    return found
 
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path.name} cannot be read: {error}") from error
 
 

@@ -102,5 +102,5 @@ def _extra(config: Config) -> str | None:
         return None
     try:
         return config.user_data.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"user_data: {config.user_data} cannot be read: {error}") from error

@@ -29,6 +29,11 @@ def rendered(text: str | Path, *, git: str | None, name: str | None, config_file
             "A droplet that comes up by itself needs a git URL to fetch the app from",
             next_step="cloudship render --git https://.../app.git@main",
         )
+    if asked.login is not None:
+        raise SourceError(
+            "User-data can be read by everything on the droplet, so no password or token may stand in its git URL",
+            next_step=f"cloudship up with that URL, which fetches it here; or a public repository: {asked.url}",
+        )
     folder = Path(text) if git is not None and Path(text).is_dir() else None
     loaded = load(folder, file=config_file, given={"name": name})
     fetched = index.packages(loaded.config.python_mirror)

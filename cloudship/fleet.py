@@ -101,7 +101,7 @@ def reap(
     Returns:
         What was decided about every launch, and why; `left` names what could not be proved gone.
     """
-    whose = owner or configured_owner()
+    whose = configured_owner() if owner is None else owner
     found: list[Reaped] = []
     for client in _clients(cloud, timeouts, notify=notify):
         rule = reaper.Rule(owner=whose, now=clock.wall(), older_than=older_than)

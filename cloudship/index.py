@@ -65,10 +65,16 @@ def _default_of_pip() -> str | None:
 
 
 def _can_travel(url: str) -> bool:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or parts.password is not None or parts.hostname in {None, "localhost"}:
+    """Whether an address may stand in user-data: nobody's password or token in it, and not this machine's loopback."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return False
+    plain = url.isascii() and url.isprintable() and " " not in url
+    if parts.scheme not in {"http", "https"} or "@" in parts.netloc or host in {None, "localhost"} or not plain:
         return False
     try:
-        return not ipaddress.ip_address(str(parts.hostname)).is_loopback
+        return not ipaddress.ip_address(str(host)).is_loopback
     except ValueError:
         return True

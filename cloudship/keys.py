@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from cloudship import durable
 from cloudship.errors import ConfigError
 from cloudship.models import Secret
 
-_KEY_TYPES = ("ssh-", "ecdsa-", "sk-")
+_PUBLIC = re.compile(r"(?:ssh|ecdsa|sk)-[a-z0-9@.-]{1,80} [A-Za-z0-9+/]+={0,2}(?: .*)?")
 _TEMPORARY = "temporary"  # stands in known_hosts where OpenSSH allows a comment
 
 
@@ -49,7 +50,7 @@ def own_public_keys(configured: Sequence[str]) -> tuple[str, ...]:
         ConfigError: a configured file is not there or holds no public key.
     """
     if configured:
-        return tuple(_public_key(Path(name).expanduser()) for name in configured)
+        return tuple(_public_key(name) for name in configured)
     found = sorted(Path("~/.ssh").expanduser().glob("id_*.pub"))
     return tuple(line for path in found if (line := _default_key(path)) is not None)
 
@@ -209,14 +210,14 @@ def _default_key(path: Path) -> str | None:
         text = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
         return None
-    return text if text.startswith(_KEY_TYPES) and "\n" not in text else None
+    return text if _PUBLIC.fullmatch(text) and text.isprintable() else None
 
 
-def _public_key(path: Path) -> str:
+def _public_key(name: str) -> str:
     try:
-        text = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"ssh_keys: {path} cannot be read: {error}") from error
-    if not text.startswith(_KEY_TYPES) or "\n" in text:
-        raise ConfigError(f"ssh_keys: {path} holds no public key; name the file that ends in .pub")
+        text = Path(name).expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, ValueError, RuntimeError) as error:  # the last two: no text, no path, nobody's home
+        raise ConfigError(f"ssh_keys: {name} cannot be read: {error}") from error
+    if not _PUBLIC.fullmatch(text) or not text.isprintable():
+        raise ConfigError(f"ssh_keys: {name} holds no public key; name the file that ends in .pub")
     return text

@@ -14,11 +14,11 @@ def legible(text: str, most: int | None = MOST) -> str:
 
     Args:
         text: from anybody: a user's name for something, an answer of the API, a line of an app's log.
-        most: letters that are shown; None: all.
+        most: letters that are shown, of its beginning and of its end; None: all.
     """
     text = _COLOURS.sub("", text)
     if most is not None and len(text) > most:
-        text = f"{text[:most]}... ({len(text)} letters)"
+        text = f"{text[: most // 2]} ... ({len(text)} letters) ... {text[-most // 2 :]}"
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else " " if one in "\n\r\t" else _escaped(one) for one in text)

@@ -96,10 +96,10 @@ def reap(
         told: hears of each launch as it is done with.
 
     Raises:
-        ConfigError: no owner, which would be everybody.
+        ConfigError: no owner, which would be everybody, or one that no tag can name.
     """
-    if not rule.owner:
-        raise ConfigError("reap needs an owner: an empty one would be everybody")
+    if not tags.is_owner(rule.owner):
+        raise ConfigError("reap needs an owner, as a tag names one: an empty one would be everybody")
     done = []
     for candidate in candidates(client):
         done.append(_dealt_with(client, candidate, rule, take_down, dry_run=dry_run))

@@ -17,6 +17,7 @@ from cloudship.events import Noted, Notify, Output, nobody
 from cloudship.keys import LaunchFiles
 from cloudship.models import CONTROL, Release, Secret, Timeouts
 from cloudship.source import SourceTree
+from cloudship.values import checked
 
 if TYPE_CHECKING:
     from cloudship.ssh import Shell
@@ -104,9 +105,14 @@ def change_environment(
     Change the app's values, which makes a release without a build; gives its number, None when nothing changed.
 
     Raises:
+        ConfigError: a value cannot be one.
         ReleaseFailed: the app does not come up with them; the live release and the values stay.
     """
-    asked = {"set": {key: value.reveal() for key, value in values.items()}, "unset": list(unset)}
+    try:
+        found = checked(values)
+    except ValueError as error:
+        raise ConfigError(f"env: {error}") from None
+    asked = {"set": {key: value.reveal() for key, value in found.items()}, "unset": list(unset)}
     return _carried(shell, name, ("env-edit", "--by", by), json.dumps(asked).encode(), notify)
 
 

@@ -96,7 +96,7 @@ def render(spec: BootSpec) -> UserData:
     text = _document(spec)
     if spec.extra is not None:
         text = _merged(text, spec.extra)
-    return _checked(text)
+    return _checked(text, spec)
 
 
 def rotation_script() -> bytes:
@@ -247,7 +247,11 @@ def _merged(ours: str, extra: str) -> str:
     """Lay the user's own cloud-config under ours: its lists follow ours, where both name a key ours stands."""
     try:
         theirs = yaml.safe_load(extra)
-    except yaml.YAMLError as error:
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+    ) as error:  # the last two: no date or number, brackets without end
         raise UserDataError(f"user_data is no YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(theirs, dict):
         raise UserDataError("user_data is no cloud-config: it must be a YAML mapping")
@@ -257,10 +261,11 @@ def _merged(ours: str, extra: str) -> str:
             mine[key] = value
         elif isinstance(mine[key], list) and isinstance(value, list):
             mine[key] += value
-    return FIRST_LINE + "\n" + json_quote(mine) + "\n"
+    # Not as JSON: that would turn dates and numbers of theirs that are keys into texts.
+    return FIRST_LINE + "\n" + yaml.safe_dump(mine, allow_unicode=False, sort_keys=False, width=LIMIT)
 
 
-def _checked(text: str) -> UserData:
+def _checked(text: str, spec: BootSpec) -> UserData:
     if not text.startswith(FIRST_LINE + "\n"):
         raise UserDataError(f"user-data must begin with {FIRST_LINE}")
     if not text.isascii():  # a droplet with other letters in it is accepted and then vanishes
@@ -268,10 +273,16 @@ def _checked(text: str) -> UserData:
     found = UserData(text=text)
     if found.size > LIMIT:
         raise UserDataError(
-            f"user-data has {found.size} bytes; DigitalOcean takes at most {LIMIT}",
-            next_step="make user_data smaller: fetch large files in a runcmd",
+            f"user-data has {found.size} bytes; DigitalOcean takes at most {LIMIT}; the most of it is {_largest(spec)}",
+            next_step="make that smaller: fetch large files in a runcmd, keep commands in files of the app",
         )
     return found
+
+
+def _largest(spec: BootSpec) -> str:
+    """Name the part of a user's own that takes most room."""
+    own = {"user_data": spec.extra or "", "ssh_keys": spec.authorized_keys, "apt": spec.apt, **spec.settings}
+    return max(own, key=lambda key: len(json_quote(own[key])))
 
 
 def _plain(value: object) -> Any:

@@ -6,14 +6,16 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from cloudship.errors import SourceError
-from cloudship.models import SHIP_NAME, as_ship_name
+from cloudship.models import SHIP_NAME, Secret, as_ship_name
 
 LIMIT = 50 * 1000 * 1000  # bytes
 SHOWN = 8  # offenders named in an error
 SCHEMES = frozenset({"https", "http", "ssh", "git", "file"})
+_TAKEN = f"{', '.join(sorted(SCHEMES))} are"
+_WITH_LOGIN = frozenset({"https", "http"})  # a password in any other URL would be a word of some command
 
 # What no app needs on a droplet unless git tracks it, as patterns of gitignore.
 NEVER_UNTRACKED = (
@@ -23,7 +25,7 @@ NEVER_UNTRACKED = (
     *(".idea/", ".vscode/"),
 )
 _PRIVATE_KEY = re.compile(rb"\s*-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----")
-_SCP_LIKE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:(?!/?/)\S+")
+_SCP_LIKE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:(?!/?/|-)[^\s\\\x00-\x1f]+")
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+-]*")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+~^-]*")  # in a repository that is here
 _ENVIRONMENT_MARK = "pyvenv.cfg"
@@ -41,13 +43,15 @@ class FolderSource:
 class GitSource:
     """A repository somewhere else, at a branch, tag or commit, or at its head."""
 
-    url: str
+    url: str  # without whoever may log in there
     ref: str | None = None
+
+    login: Secret | None = None  # user and password, or a token, as they stood in the URL
 
     @property
     def shown(self) -> str:
         """How it is shown: without a password."""
-        return public_url(self.url) + (f"@{self.ref}" if self.ref else "")
+        return self.url + (f"@{self.ref}" if self.ref else "")
 
 
 Source = FolderSource | GitSource
@@ -93,8 +97,16 @@ def parse(text: str | Path) -> Source:
     if isinstance(text, str) and ("://" in shown or _SCP_LIKE.fullmatch(shown)):
         return _git(shown)
     if isinstance(text, str) and re.match(r"[a-z-]+::", shown):
-        raise SourceError(f"{shown} is no URL that is fetched from; {', '.join(sorted(SCHEMES))} are")
-    path = Path(text).expanduser()
+        raise SourceError(f"{shown} is no URL that is fetched from; {_TAKEN}")
+    try:
+        return _folder(Path(text), shown)
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a zero byte, nobody's home
+        why = getattr(error, "strerror", None) or error
+        raise SourceError(f"{shown} is no path: {why}", next_step="name the folder that holds the app") from error
+
+
+def _folder(text: Path, shown: str) -> FolderSource:
+    path = text.expanduser()
     if not path.exists() and (at_ref := _folder_at_ref(shown)) is not None:
         return at_ref
     if not path.exists():
@@ -196,25 +208,43 @@ def printable(path: str) -> str:
     return path if path.isprintable() else ascii(path)[1:-1]
 
 
-def secret_of(url: str) -> str | None:
-    """Give the password in a URL, to keep it out of what is shown."""
-    return urlsplit(url).password
-
-
-def public_url(url: str) -> str:
-    """Write a URL without its password."""
-    secret = secret_of(url) if "://" in url else None
-    return url.replace(f":{secret}@", ":***@", 1) if secret else url
-
-
 def _git(text: str) -> GitSource:
     url, ref = _parted(text)
-    scheme = url.partition("://")[0] if "://" in url else "ssh"
-    if scheme not in SCHEMES or re.search(r"[\s\\\x00-\x1f]", url):
-        raise SourceError(f"{public_url(url)} is no URL that is fetched from; {', '.join(sorted(SCHEMES))} are")
+    try:
+        url, login = _without_login(url)
+    except ValueError as error:
+        raise SourceError(f"This is no URL that is fetched from: {error}; {_TAKEN}") from None
     if ref is not None and (not _REF.fullmatch(ref) or ".." in ref):
         raise SourceError(f"{ref!r} is no branch, tag or commit")
-    return GitSource(url, ref)
+    return GitSource(url, ref, login)
+
+
+def _without_login(url: str) -> tuple[str, Secret | None]:
+    """
+    Part a URL from who logs in there: that is a secret, and goes neither into words nor into user-data.
+
+    Raises:
+        ValueError: it is no URL that is taken; the message does not show it.
+    """
+    if "://" not in url:
+        return url, None  # the short form of ssh, which has no password
+    parts = urlsplit(url)
+    if parts.scheme not in SCHEMES:
+        raise ValueError(f"of the kind {parts.scheme!r}")
+    if re.search(r"[\s\\\x00-\x1f\x7f]", url):
+        raise ValueError("it has blanks or letters that none has")
+    user, _, host = parts.netloc.rpartition("@")
+    if parts.scheme != "file" and (not parts.hostname or host.startswith("-") or parts.port == 0):
+        raise ValueError("it names no host")
+    if not user:
+        return url, None
+    if parts.scheme in _WITH_LOGIN:
+        if re.search(r"[\x00-\x1f]", unquote(user)):
+            raise ValueError("who logs in has letters that nobody has")
+        return urlunsplit(parts._replace(netloc=host)), Secret(user)
+    if parts.scheme != "ssh" or ":" in user or user.startswith("-"):
+        raise ValueError("a password in it would be shown to everybody here; use a key, or https://")
+    return url, None
 
 
 def _folder_at_ref(text: str) -> FolderSource | None:

@@ -19,7 +19,7 @@ from types import TracebackType
 import paramiko
 from typing_extensions import Self
 
-from cloudship.errors import HostKeyMismatch, KeyMissing, ShellError, ShellUnreachable
+from cloudship.errors import ConfigError, HostKeyMismatch, KeyMissing, ShellError, ShellUnreachable
 from cloudship.keys import LaunchFiles
 from cloudship.models import Result
 
@@ -158,11 +158,13 @@ class Shell:
         err: Callable[[bytes], None],
     ) -> int:
         shown = command if isinstance(command, str) else shlex.join(command)
+        if "\0" in shown:  # whatever runs it over there would end it there
+            raise ConfigError("A command cannot hold a zero byte")
         with _mapped(str(self._transport.getpeername()[0])):
             answered_within = START if limit is None else min(START, limit)
             channel = self._transport.open_session(timeout=answered_within)
             try:
-                _begin(channel, shown, answered_within)
+                _begin(channel, shown.encode("utf-8", "surrogateescape"), answered_within)
                 feeding = threading.Thread(target=_feed, args=(channel, stdin or b""), daemon=True)
                 feeding.start()
                 _drain(channel, limit, out, err)
@@ -243,7 +245,7 @@ def _words_of(error: Exception) -> str:
         return type(error).__name__
 
 
-def _begin(channel: paramiko.Channel, command: str, limit: float) -> None:
+def _begin(channel: paramiko.Channel, command: bytes, limit: float) -> None:
     """Have a command begun; left alone, paramiko waits for ever for the host to say that it has."""
     late = threading.Timer(limit, channel.close)
     late.daemon = True

@@ -137,6 +137,11 @@ def is_launch(text: str) -> bool:
     return _LAUNCH.fullmatch(text) is not None
 
 
+def is_owner(text: str) -> bool:
+    """Whether a text can name who launches."""
+    return _OWNER.fullmatch(text) is not None
+
+
 def _values(tags: frozenset[str], part: str) -> list[str]:
     prefix = f"{SHARED}:{part}:"
     return [tag[len(prefix) :] for tag in tags if tag.startswith(prefix)]
@@ -152,4 +157,5 @@ def default_owner() -> str:
         login = getpass.getuser()
     except (KeyError, OSError):  # a user id without a name, as in some containers
         login = "somebody"
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", f"{login}-{socket.gethostname()}")[:60].strip("-")
+    found = re.sub(r"[^A-Za-z0-9_-]+", "-", f"{login}-{socket.gethostname()}")[:60].strip("-")
+    return found or "somebody"  # nothing of a name in another script is left

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import limits
 import pytest
 
 ROOT = Path(__file__).parent.parent
+# The same examples every time and no limit of speed in CI; `make soak` looks for new ones.
+hypothesis.settings.register_profile("same", deadline=None, derandomize=True, database=None)
+hypothesis.settings.register_profile("new", deadline=None)
+hypothesis.settings.load_profile("new" if os.environ.get("CLOUDSHIP_SOAK") == "1" else "same")
 _FOREIGN = (
     "DIGITALOCEAN_END_POINT",
     "DIGITALOCEAN_API_URL",

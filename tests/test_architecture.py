@@ -15,7 +15,7 @@ PACKAGE = ROOT / "cloudship"
 LAYERS = {
     **dict.fromkeys(("enums", "errors", "legible", "models", "events"), 0),
     **dict.fromkeys(("waiting", "tags", "durable", "journal", "keys", "source"), 1),
-    **dict.fromkeys(("index", "render", "config", "clouds", "card", "background"), 1),
+    **dict.fromkeys(("index", "render", "values", "config", "clouds", "card", "background"), 1),
     **dict.fromkeys(("plan", "appinfo", "story", "drawing", "answers", "verdict", "locking", "records"), 2),
     **dict.fromkeys(("client", "wire", "ssh", "git", "probe"), 3),
     **dict.fromkeys(

@@ -35,7 +35,7 @@ def reap(
     from cloudship.display import on_stream
 
     least = config.seconds_of(older_than) if older_than is not None else 0
-    whose = owner or fleet.configured_owner()
+    whose = fleet.configured_owner() if owner is None else owner
     say_where(cloud, more=f"; ships of {whose}")
     with on_stream(verbose=State.verbose) as display:
         found = fleet.reap(

@@ -8,7 +8,7 @@ from cloudship.errors import SourceError
 from cloudship.git import process
 from cloudship.git.objects import sent
 from cloudship.git.repository import Repository
-from cloudship.source import FolderSource, SourceTree
+from cloudship.source import FolderSource, SourceTree, printable
 
 
 def read(source: FolderSource, repository: Repository) -> SourceTree:
@@ -27,7 +27,7 @@ def read(source: FolderSource, repository: Repository) -> SourceTree:
         tree,
         repository,
         origin=origin,
-        description=f"{folder.name} at {origin[:7]}",
+        description=f"{printable(folder.name)} at {origin[:7]}",
         shown=f"{folder.name}@{ref}",
         instead=f"git checkout {ref}, git submodule update --init --recursive, then send the folder as it is",
     )

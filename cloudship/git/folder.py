@@ -38,7 +38,8 @@ def read(source: FolderSource, repository: Repository) -> SourceTree:
     sending.check_sizes(entries)
     _check_links(folder, entries)
     origin, tree_there = _head(folder) if within else (None, None)
-    at = f"{folder.name} at {origin[:7]}" if origin else folder.name
+    name = sending.printable(folder.name)
+    at = f"{name} at {origin[:7]}" if origin else name
     commit, tree = repository.import_files(entries, lambda entry: _content(folder, entry), subject=at)
     top = {entry.path.partition("/")[0] for entry in entries} | {".git"}
     return SourceTree(

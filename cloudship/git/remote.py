@@ -24,7 +24,7 @@ def read(source: GitSource, repository: Repository, limit: float) -> SourceTree:
         SourceError: it cannot be fetched, is empty, too large, or holds what is never sent.
         WaitTimeout: the limit was reached.
     """
-    repository.create(source.url)
+    repository.create(source.url, source.login)
     found = _fetch(source, repository, limit)
     origin, tree = repository.call("rev-parse", f"{found}^{{commit}}", f"{found}^{{tree}}").decode().split()
     return sent(
@@ -33,7 +33,7 @@ def read(source: GitSource, repository: Repository, limit: float) -> SourceTree:
         origin=origin,
         description=f"{source.shown} at {origin[:7]}",
         shown=source.shown,
-        instead=f"git clone --recurse-submodules {sending.public_url(source.url)}, then cloudship up with that folder",
+        instead=f"git clone --recurse-submodules {source.url}, then cloudship up with that folder",
     )
 
 
@@ -49,18 +49,16 @@ def _fetch(source: GitSource, repository: Repository, limit: float) -> str:
         for name in (f"refs/tags/{wanted}", f"refs/remotes/origin/{wanted}", wanted, _FETCHED):
             if _exists(name, repository):
                 return name
-    secret = sending.secret_of(source.url)
-    told = [line.replace(secret, "***") if secret else line for line in lines]
     raise SourceError(
         f"{source.shown} cannot be fetched",
-        evidence=told[-4:],
-        next_step=f"git ls-remote {sending.public_url(source.url)}",
+        evidence=lines[-4:],
+        next_step=f"git ls-remote {source.url}",
     )
 
 
 def _try_fetch(repository: Repository, limit: float, *options: str, refs: tuple[str, ...]) -> tuple[str, ...]:
     """Fetch; give what git complained of, nothing when it went well."""
-    environ = process.inherited() | {"GIT_ALLOW_PROTOCOL": ":".join(sorted(sending.SCHEMES))}
+    environ = process.inherited() | repository.login | {"GIT_ALLOW_PROTOCOL": ":".join(sorted(sending.SCHEMES))}
     words = repository.words("fetch", "--quiet", "--no-tags", *options, "origin", *refs)
     with process.started(words, environ=environ) as fetching:
         outcome = process.finish(fetching, name="the repository to be fetched", limit=limit)

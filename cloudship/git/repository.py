@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from cloudship import source as sending
 from cloudship.errors import GitError, SourceError
 from cloudship.git import process
+from cloudship.models import Secret
 from cloudship.source import Entry
 from cloudship.waiting import REAL, Clock
 
 _IDENTITY = "cloudship <cloudship@localhost>"
+# The user's own helpers are not asked, and so not told either; ours answers for this origin, and no other.
+_ASKED = """[credential]
+\thelper =
+[credential "{origin}"]
+\thelper = "!printf 'username=%s\\\\npassword=%s\\\\n' \\"$CLOUDSHIP_GIT_USER\\" \\"$CLOUDSHIP_GIT_PASSWORD\\" #"
+"""
 
 
 class Repository:
@@ -34,15 +43,17 @@ class Repository:
             "HOME": str(workspace),  # for a git that does not know GIT_CONFIG_GLOBAL yet
             "XDG_CONFIG_HOME": str(workspace),
         }
+        self.login: dict[str, str] = {}  # variables in which git finds who logs in at the remote
         self._clock = clock
 
-    def create(self, remote: str | None = None) -> None:
+    def create(self, remote: str | None = None, login: Secret | None = None) -> None:
         """
         Lay the repository out by hand: `git init` takes longer and copies the user's templates.
 
         Args:
-            remote: a URL to fetch from; it goes into a file, since it can hold a password and argv is for
-                all to see.
+            remote: a URL to fetch from.
+            login: who logs in there. It goes into no file, which a kill would leave, and into no word of a command,
+                which git would hand on to its helpers for all to see: git is told where in its environment it stands.
         """
         self.root.mkdir(parents=True)
         for folder in ("objects", "refs"):
@@ -52,7 +63,9 @@ class Repository:
         if remote is not None:
             quoted = remote.replace('"', '\\"')  # `source.parse` lets no backslash or line end through
             config += f'[remote "origin"]\n\turl = "{quoted}"\n'
-        (self.git_dir / "config").touch(mode=0o600)
+            if login is not None:
+                self.login = _login(login)
+                config += _ASKED.format(origin=_origin(quoted))
         (self.git_dir / "config").write_text(config)
 
     def words(self, *words: str) -> list[str]:
@@ -119,6 +132,17 @@ class Repository:
         return f"{subject}\n\nSent at {self._clock.wall():.6f}\n".encode("utf-8", "replace")
 
 
+def _login(secret: Secret) -> dict[str, str]:
+    """Give the variables in which git's helper finds who logs in."""
+    user, _, password = secret.reveal().partition(":")
+    return {"CLOUDSHIP_GIT_USER": unquote(user), "CLOUDSHIP_GIT_PASSWORD": unquote(password)}
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 class Copy:
     """
     An exact copy of what is sent, written file by file and checked on the way.
@@ -139,14 +163,18 @@ class Copy:
             if part.lower() in {"", ".", "..", ".git"}:
                 raise SourceError(f"{sending.printable(entry.path)} is no path that a tree may hold")
         if folder not in self._folders:
-            os.makedirs(f"{self._root}/{folder}", exist_ok=True)
+            with _as_source_error(entry.path):
+                os.makedirs(f"{self._root}/{folder}", exist_ok=True)
             self._folders.add(folder)
         if entry.link:
             self._links.append((entry.path, os.fsdecode(data)))
             return
         if sending.holds_private_key(data):
             self._keys.append(entry.path)
-        with open(f"{self._root}/{entry.path}", "xb", buffering=0, opener=_opener(entry)) as file:
+        with (
+            _as_source_error(entry.path),
+            open(f"{self._root}/{entry.path}", "xb", buffering=0, opener=_opener(entry)) as file,
+        ):
             file.write(data)
 
     def finish(self) -> None:
@@ -159,7 +187,24 @@ class Copy:
         sending.check_links(self._links)
         sending.check_private_keys(self._keys)
         for path, target in self._links:
-            os.symlink(target, f"{self._root}/{path}")
+            with _as_source_error(path):
+                os.makedirs(os.path.dirname(f"{self._root}/{path}"), exist_ok=True)
+                os.symlink(target, f"{self._root}/{path}")
+        sending.check_links((), (path for path, _ in self._links if not self._is_inside(path)))
+
+    def _is_inside(self, path: str) -> bool:
+        """Whether a link stays in the tree, those on its way followed: each alone may look harmless."""
+        root = os.path.realpath(self._root)
+        return f"{os.path.realpath(f'{root}/{path}')}/".startswith(f"{root}/")
+
+
+@contextmanager
+def _as_source_error(path: str) -> Iterator[None]:
+    """Say of a path that cannot be, such as one below a file, that it is the source's."""
+    try:
+        yield
+    except OSError as error:
+        raise SourceError(f"{sending.printable(path)} cannot be copied: {error.strerror}") from error
 
 
 def _opener(entry: Entry) -> Callable[[str, int], int]:

@@ -116,3 +116,26 @@ def test_quoting_for_each_language() -> None:
     )
     assert hostile == shown.stdout
     assert "100%%" == render.systemd_quote("100%")
+
+
+@pytest.mark.parametrize(
+    "extra", ["a: 2024-13-45", "a: " + "[" * 5000, "a: " + "9" * 5000, "a: !!python/name:os.system"]
+)
+def test_yaml_that_python_stumbles_over_is_refused(extra: str) -> None:
+    """A date that is none, brackets and digits without an end."""
+    with pytest.raises(UserDataError, match="user_data"):
+        render.render(PUSHED.model_copy(update={"extra": extra}))
+
+
+def test_the_users_own_part_keeps_its_types() -> None:
+    """Dates, numbers as keys, links between parts: nothing becomes a text on the way."""
+    extra = "power_state: {1: 2024-01-01, true: .5, ~: !!binary aGk=}\nlist: &a [1, 'two: #']\nagain: *a\n"
+    theirs, parsed = yaml.safe_load(extra), _parsed(PUSHED.model_copy(update={"extra": extra}))
+    assert theirs == {key: parsed[key] for key in theirs}
+    assert _parsed(PUSHED) == {key: parsed[key] for key in _parsed(PUSHED)}
+
+
+def test_what_makes_user_data_too_large_is_named() -> None:
+    """The key, not only the size."""
+    with pytest.raises(UserDataError, match="the most of it is build"):
+        render.render(PUSHED.model_copy(update={"settings": {"build": "x" * 66_000, "app": "a:b"}}))

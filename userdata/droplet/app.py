@@ -70,6 +70,8 @@ def detect(tree: Path, settings: Settings) -> App:
         return replace(_detected(tree, settings), processes=procfile.read(tree))
     except RequirementsError as error:
         raise AppError(str(error), (), error.next_step) from error
+    except procfile.ProcfileError as error:
+        raise AppError(str(error), (), "mend the Procfile") from error
 
 
 def _detected(tree: Path, settings: Settings) -> App:

@@ -27,6 +27,7 @@ _OPTIONS = (
     "-o=Acquire::http::Timeout=20",
     "-o=Acquire::Languages=none",
     "-o=APT::Install-Recommends=false",
+    "-o=APT::Cmd::Pattern-Only=true",  # else a name that no package has, with a dot in it, would be a pattern
     "-o=Dpkg::Use-Pty=0",
     "-o=Dpkg::Options::=--force-confdef",
     "-o=Dpkg::Options::=--force-confold",

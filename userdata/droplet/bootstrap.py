@@ -18,6 +18,8 @@ from droplet.firstboot import JOURNAL, LAST
 from droplet.journal import DONE, FAILED, Journal, StageError, as_json
 from droplet.layout import PROGRAM, USER, Config, Layout
 
+# Every file as it was pushed, with every byte: no attribute of the app's own leaves one out or rewrites it.
+_AS_PUSHED = "* -export-ignore -export-subst -text -eol -ident -filter -working-tree-encoding\n"
 _SAY_WHERE = """#!/bin/sh
 cat >/dev/null
 echo "cloudship: http://$(hostname -I | cut -d' ' -f1)/ is where visitors see it"
@@ -117,6 +119,7 @@ def make_repository(layout: Layout) -> None:
     core = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
     settings = f"{core}[receive]\n\tshallowUpdate = true\n\tadvertisePushOptions = true\n"
     (layout.repository / "config").write_text(settings, encoding="utf-8")
+    (layout.repository / "info" / "attributes").write_text(_AS_PUSHED, encoding="utf-8")
     script = layout.repository / "hooks" / "pre-receive"
     script.write_text("#!/bin/sh\nexec /usr/local/sbin/cloudship-droplet hook\n", encoding="utf-8")
     script.chmod(0o755)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Dict, Iterable, List, Mapping, Sequence, Tuple
 
-from droplet import command
+from droplet import command, toml
 from droplet.layout import Config, Layout
 from droplet.records import Request
-from droplet.settings import FILE, Settings, parse
+from droplet.settings import FILE, Settings
 
 BRANCHES = Settings().branches
 HEAD = f"refs/heads/{BRANCHES[0]}"  # what a clone checks out
@@ -113,11 +113,10 @@ def _branches(config: Config, commit: str) -> Sequence[str]:
     """Say which branches are released: configured from outside, else by the commit itself."""
     if config.settings.get("branches"):
         return tuple(config.settings["branches"])
-    own = parse(_git(config.layout, "show", f"{commit}:{FILE}"))
-    project = parse(_git(config.layout, "show", f"{commit}:pyproject.toml")).get("tool") or {}
-    told = (own or project.get("cloudship") or {}).get("branches")
-    named: List[str] = [one for one in told if isinstance(one, str)] if isinstance(told, list) else []
-    return tuple(named) or BRANCHES
+    own = toml.parse(_git(config.layout, "show", f"{commit}:{FILE}"))
+    project = toml.parse(_git(config.layout, "show", f"{commit}:pyproject.toml"))
+    told = (own or toml.table(project, "tool", "cloudship")).get("branches")
+    return (toml.texts(told) if isinstance(told, list) else ()) or BRANCHES
 
 
 def _submodules(layout: Layout, commit: str) -> List[str]:

@@ -14,6 +14,7 @@ import sys
 from typing import Any, Dict, List
 
 PLAN, SECRETS = "process.json", "env.json"
+BUILT_IN = ("exec", "cd", ".", "set", "export", "eval", ":", "exit", "trap", "umask", "ulimit", "unset", "read", "wait")
 OURS = ("CLOUDSHIP_SOCKET", "CLOUDSHIP_RELEASE", "CLOUDSHIP_PROCESS", "PORT")  # they name the place; they stay ours
 
 
@@ -31,7 +32,7 @@ def environment(ours: Dict[str, str], secrets: Dict[str, str]) -> Dict[str, str]
 def shell(line: str) -> List[str]:
     """Give the words that run a line of a Procfile; a plain command replaces the shell, so that signals reach it."""
     words = line.split()
-    plain = not set(line) & set(";&|<>(){}`\n#!") and words[0] not in ("exec", "cd", ".", "set", "export", "eval", ":")
+    plain = not set(line) & set(";&|<>(){}`\n#!") and words[0] not in BUILT_IN
     if not plain:
         return ["/bin/sh", "-c", line]
     return ["/bin/sh", "-c", ("exec env " if "=" in words[0].split("/")[0] else "exec ") + line]

@@ -7,17 +7,37 @@ import shlex
 from pathlib import Path
 from typing import Dict
 
-_LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(.+)")
+_LINE = re.compile(r"([A-Za-z0-9_-]+):[ \t]*(.+)")
+_LONGEST = 60  # letters of a name: it goes into the name of a unit
+_BLANKS = " \t\r"
+
+
+class ProcfileError(Exception):
+    """A line that cannot be a process."""
 
 
 def read(tree: Path) -> Dict[str, str]:
-    """Read the processes that a tree's Procfile names; empty when it has none."""
+    """
+    Read the processes that a tree's Procfile names; empty when it has none.
+
+    Raises:
+        ProcfileError: a name is too long, or a command cannot be one.
+    """
     path = tree / "Procfile"
     if not path.is_file():
         return {}
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    matches = (_LINE.fullmatch(line.strip()) for line in lines if not line.strip().startswith("#"))
-    return {match.group(1): match.group(2).strip() for match in matches if match}
+    # Only a line end ends a line: `splitlines` would cut a command at letters that a shell takes as any other.
+    lines = [line.strip(_BLANKS) for line in path.read_text(encoding="utf-8", errors="replace").split("\n")]
+    matches = (_LINE.fullmatch(line) for line in lines if not line.startswith("#"))
+    found = {match.group(1): match.group(2) for match in matches if match and match.group(2).split()}
+    for name, line in found.items():
+        if len(name) > _LONGEST:
+            raise ProcfileError(
+                f"Procfile: {name[:_LONGEST]}... is too long for a name, at most {_LONGEST} letters are"
+            )
+        if "\0" in line:
+            raise ProcfileError(f"Procfile: the command of {name} holds a zero byte")
+    return found
 
 
 def runs_gunicorn(line: str) -> bool:

@@ -22,7 +22,8 @@ def wanted(tree: Path, configured: Optional[str], required: Optional[str]) -> Op
         return configured
     for name in FILES:
         path = tree / name
-        match = re.search(r"\d+(\.\d+){0,2}", path.read_text(encoding="utf-8")) if path.is_file() else None
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        match = re.search(r"(?<![0-9])[0-9]{1,4}(\.[0-9]{1,4}){0,2}(?![0-9])", text)
         if match:
             return match.group(0)
     return required
@@ -36,7 +37,7 @@ def satisfies(version: Tuple[int, int, int], asked: Optional[str]) -> bool:
 
 
 def _meets(version: Tuple[int, int, int], clause: str) -> bool:
-    match = re.fullmatch(r"(>=|<=|==|!=|~=|>|<)?\s*v?(\d+(?:\.\d+)*)(\.\*)?", clause)
+    match = re.fullmatch(r"(>=|<=|==|!=|~=|>|<)?\s*v?([0-9]{1,9}(?:\.[0-9]{1,9})*)(\.\*)?", clause)
     if not match:
         return False
     operator, parts = match.group(1) or "==", tuple(int(part) for part in match.group(2).split("."))
@@ -63,7 +64,7 @@ def from_poetry(asked: object) -> Optional[str]:
 
 
 def _as_range(clause: str) -> str:
-    match = re.fullmatch(r"([\^~])\s*(\d+)(?:\.(\d+))?(\.\d+)?", clause)
+    match = re.fullmatch(r"([\^~])\s*([0-9]{1,9})(?:\.([0-9]{1,9}))?(\.[0-9]{1,9})?", clause)
     if not match:
         return clause
     operator, major, minor, rest = match.groups()

@@ -266,9 +266,17 @@ def _build(release: Release, env: Dict[str, str], journal: Journal) -> None:
 
 
 def link_shared(shared: Path, tree: Path, names: Tuple[str, ...]) -> None:
-    """Put what survives releases in place of what the tree holds; its first content is what the tree brought."""
+    """
+    Put what survives releases in place of what the tree holds; its first content is what the tree brought.
+
+    Raises:
+        StageError: a link on the way leads elsewhere: the app's user makes both, and it is root that would follow.
+    """
     for name in names:
         kept, here = shared / name, tree / name
+        for root, place in ((shared, kept), (tree, here)):
+            if place.parent.resolve() != root.resolve() / Path(name).parent:
+                raise StageError(f"shared: the way to {name} is a link")
         kept.parent.mkdir(parents=True, exist_ok=True)
         here.parent.mkdir(parents=True, exist_ok=True)
         if here.exists() and not kept.exists():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, FrozenSet, Iterable, List, Optional, Set, Tuple
 
-from droplet import python_version
-from droplet.settings import parse, read_toml
+from droplet import python_version, toml
 
 _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 _INCLUDE = re.compile(r"\s*(?:-r|--requirement|-c|--constraint)[\s=]+(\S+)")
@@ -58,7 +58,8 @@ def find(tree: Path) -> Requirements:
         SettingsError: pyproject.toml is no TOML.
     """
     project, poetry = _project(tree), _poetry(tree)
-    python = project.get("requires-python") or python_version.from_poetry(poetry.get("dependencies", {}).get("python"))
+    asked = project.get("requires-python")
+    python = asked if isinstance(asked, str) and asked else python_version.from_poetry(_needs(poetry).get("python"))
     locked = _locked(tree, project, poetry, python)
     if locked:
         return locked
@@ -66,9 +67,9 @@ def find(tree: Path) -> Requirements:
         files, names = _lines(tree, "requirements.txt")
         return Requirements("requirements", tuple(files), frozenset(names), python)
     if "dependencies" in project:
-        names = {_normal(one) for one in project["dependencies"]}
+        names = {_normal(one) for one in toml.texts(project["dependencies"])}
         return Requirements("pyproject", ("pyproject.toml",), frozenset(names), python)
-    if poetry.get("dependencies"):
+    if _needs(poetry):
         raise RequirementsError("pyproject.toml names packages for Poetry, but poetry.lock is missing", "poetry lock")
     for name, command in _UNLOCKED.items():
         if (tree / name).is_file():
@@ -83,20 +84,21 @@ def find(tree: Path) -> Requirements:
 def _locked(
     tree: Path, project: Dict[str, Any], poetry: Dict[str, Any], python: Optional[str]
 ) -> Optional[Requirements]:
-    own = project.get("dependencies", [])
+    own = toml.texts(project.get("dependencies"))
     plain = (tree / "requirements.txt").is_file()
     if (tree / "uv.lock").is_file() and (own or not plain):
         return _of_lock("uv.lock", "pyproject.toml", {_normal(one) for one in own}, python)
-    named = set(poetry.get("dependencies", {})) - {"python"}
+    named = set(_needs(poetry)) - {"python"}
     if (tree / "poetry.lock").is_file() and (own or named):
         names = {_normal(one) for one in (*own, *named)} | _in_poetry_lock(tree / "poetry.lock")
         return _of_lock("poetry.lock", "pyproject.toml", names, python)
     if (tree / "Pipfile.lock").is_file() and (tree / "Pipfile").is_file():
-        told = parse((tree / "Pipfile").read_text(encoding="utf-8", errors="replace"))
-        asked = told.get("requires", {})
+        told = toml.parse((tree / "Pipfile").read_text(encoding="utf-8", errors="replace"))
+        asked = toml.table(told, "requires")
         wanted = asked.get("python_full_version") or asked.get("python_version") or python
-        names = {_normal(one) for one in (*told.get("packages", {}), *_in_pipfile_lock(tree / "Pipfile.lock"))}
-        return _of_lock("Pipfile.lock", "Pipfile", names, wanted)
+        here = (*toml.table(told, "packages"), *_in_pipfile_lock(tree / "Pipfile.lock"))
+        names = {_normal(one) for one in here}
+        return _of_lock("Pipfile.lock", "Pipfile", names, wanted if isinstance(wanted, str) else python)
     return None
 
 
@@ -106,8 +108,9 @@ def _of_lock(lock: str, beside: str, names: Iterable[str], python: Optional[str]
 
 def _in_poetry_lock(path: Path) -> Set[str]:
     """Name what a poetry.lock holds for running, not for developing."""
-    packages = parse(path.read_text(encoding="utf-8", errors="replace")).get("package", [])
-    return {_normal(one.get("name", "")) for one in packages if "main" in one.get("groups", ["main"])}
+    told = toml.parse(path.read_text(encoding="utf-8", errors="replace")).get("package")
+    packages = [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+    return {_normal(str(one.get("name", ""))) for one in packages if "main" in toml.texts(one.get("groups", ["main"]))}
 
 
 def _in_pipfile_lock(path: Path) -> Set[str]:
@@ -119,41 +122,63 @@ def _in_pipfile_lock(path: Path) -> Set[str]:
     """
     try:
         return set(json.loads(path.read_text(encoding="utf-8")).get("default", {}))
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise RequirementsError(f"Pipfile.lock cannot be read: {error}", "pipenv lock") from error
 
 
 def builds(tree: Path) -> bool:
     """Whether a tree says how it is built as a package, so that its own metadata can be had."""
-    path = tree / "pyproject.toml"
-    return path.is_file() and "build-system" in read_toml(path)
+    return bool(_pyproject(tree, "build-system"))
 
 
 def _project(tree: Path) -> Dict[str, Any]:
-    path = tree / "pyproject.toml"
-    return dict(read_toml(path).get("project", {})) if path.is_file() else {}
+    return _pyproject(tree, "project")
 
 
 def _poetry(tree: Path) -> Dict[str, Any]:
+    return _pyproject(tree, "tool", "poetry")
+
+
+def _needs(poetry: Dict[str, Any]) -> Dict[str, Any]:
+    return toml.table(poetry, "dependencies")
+
+
+def _pyproject(tree: Path, *keys: str) -> Dict[str, Any]:
     path = tree / "pyproject.toml"
-    return dict(read_toml(path).get("tool", {}).get("poetry", {})) if path.is_file() else {}
+    try:
+        return toml.table(toml.read(path), *keys, where=path.name) if path.is_file() else {}
+    except toml.TomlError as error:
+        raise RequirementsError(str(error), "mend pyproject.toml") from error
 
 
 def _lines(tree: Path, name: str) -> Tuple[List[str], List[str]]:
-    """Read a requirements file and all that it includes; each once."""
+    """
+    Read a requirements file and all that it includes; each once.
+
+    Raises:
+        RequirementsError: it includes what is not in the tree: a file of this machine would go along.
+    """
     files, names, waiting = [], [], [name]
     while waiting:
         current = waiting.pop(0)
+        if not _is_inside(tree, current):
+            raise RequirementsError(f"{name} includes {current}, which is not in the app", f"copy it beside {name}")
         if current in files or not (tree / current).is_file():
             continue
         files.append(current)
         for line in (tree / current).read_text(encoding="utf-8", errors="replace").splitlines():
             include = _INCLUDE.match(line)
             if include:
-                waiting.append(str(Path(current).parent / include.group(1)))
+                waiting.append(os.path.normpath(os.path.join(os.path.dirname(current), include.group(1))))
             elif _NAME.match(line):
                 names.append(_normal(line))
     return files, names
+
+
+def _is_inside(tree: Path, name: str) -> bool:
+    """Whether a file lies in the tree, links followed."""
+    root = os.path.realpath(str(tree))
+    return "\0" not in name and os.path.realpath(os.path.join(root, name)).startswith(root + os.sep)
 
 
 def _normal(requirement: str) -> str:

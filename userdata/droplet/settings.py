@@ -8,24 +8,21 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from droplet import schedule
-
-try:
-    import tomllib
-except ModuleNotFoundError:  # before Python 3.11
-    try:
-        import tomli as tomllib
-    except ModuleNotFoundError:
-        tomllib = None
+from droplet import schedule, toml
 
 FILE = "cloudship.toml"
 ELSEWHERE = frozenset({"name", "cloud", "image", "size", "region", "ttl", "owner", "ssh_keys", "env", "user_data"}) | {
     "python_mirror"
 }
 SERVERS = ("gunicorn", "uvicorn")
-_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?")
-_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
-_BRANCH = re.compile(r"[A-Za-z0-9_][\w./+-]*")
+_TARGET = re.compile(r"[A-Za-z_][\w.]{0,199}:[A-Za-z_][\w.]{0,99}(\(\))?")
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{0,98}[a-z0-9+.]")  # a name that ends in - would be removed by apt
+_BRANCH = re.compile(r"[A-Za-z0-9_][\w./+-]{0,199}")
+_VERSION = re.compile(r"(?!.*[0-9]{10})[<>=!~ ,.*0-9]{1,60}")
+_PAGE = re.compile(r"/[!\"$-~]*")  # what goes over the wire as it is; # would begin what never does
+_LONGEST = 1000  # letters of a path
+_LONGEST_PART = 200
+_MOST_SECONDS = 3600
 _HEALTH = ("path", "status", "timeout")
 
 
@@ -81,41 +78,25 @@ def table(tree: Path) -> Dict[str, Any]:
         SettingsError: it cannot be read, or there are two.
     """
     own, project = tree / FILE, tree / "pyproject.toml"
-    inside = read_toml(project).get("tool", {}).get("cloudship") if project.is_file() else None
-    if not own.is_file():
-        return inside or {}
-    if inside is not None:
-        raise SettingsError("both cloudship.toml and [tool.cloudship] in pyproject.toml configure this app; keep one")
-    return read_toml(own)
-
-
-def read_toml(path: Path) -> Dict[str, Any]:
-    """
-    Read a TOML file.
-
-    Raises:
-        SettingsError: it is none, or this Python cannot read TOML.
-    """
-    if tomllib is None:
-        raise SettingsError("this Python reads no TOML: tomli is missing")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path.name} cannot be read: {error}") from error
-
-
-def parse(text: str) -> Dict[str, Any]:
-    """Parse TOML that may be none: whoever needs to know says so later."""
-    if tomllib is None:
-        return {}
-    try:
-        return dict(tomllib.loads(text))
-    except tomllib.TOMLDecodeError:
-        return {}
+        tools = toml.table(toml.read(project), "tool", where=project.name) if project.is_file() else {}
+        inside = toml.table(tools, "cloudship", where=f"{project.name}, tool") if "cloudship" in tools else None
+        if not own.is_file():
+            return inside or {}
+        if inside is not None:
+            raise SettingsError(
+                "both cloudship.toml and [tool.cloudship] in pyproject.toml configure this app; keep one"
+            )
+        return toml.read(own)
+    except toml.TomlError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _merged(own: Mapping[str, Any], override: Mapping[str, Any]) -> Dict[str, Any]:
-    health = {**own.get("health", {}), **override.get("health", {})}
+    try:
+        health = {**toml.table(own, "health", where=FILE), **toml.table(override, "health", where="settings")}
+    except toml.TomlError as error:
+        raise SettingsError(str(error)) from error
     return {**own, **override, "health": health}
 
 
@@ -134,12 +115,12 @@ def _health(told: Mapping[str, Any]) -> Dict[str, Any]:
             raise SettingsError(f"health.{key}: there is no such key{_nearest(key, _HEALTH)}")
         if value is None:
             continue
-        if key == "path" and not (isinstance(value, str) and re.fullmatch(r"/[^\s]*", value)):
-            raise SettingsError("health.path: begins with / and has no blanks")
+        if key == "path" and not (isinstance(value, str) and _PAGE.fullmatch(value) and len(value) <= _LONGEST):
+            raise SettingsError("health.path: begins with /; ASCII letters without blanks and #, others as %xx")
         if key == "status" and not (isinstance(value, int) and 100 <= value <= 599):
             raise SettingsError("health.status: an HTTP status such as 200")
-        if key == "timeout" and not (isinstance(value, (int, float)) and value > 0):
-            raise SettingsError("health.timeout: seconds, more than 0")
+        if key == "timeout" and not (isinstance(value, (int, float)) and 0 < value <= _MOST_SECONDS):
+            raise SettingsError(f"health.timeout: seconds, more than 0 and at most {_MOST_SECONDS}")
         found[f"health_{key}"] = value
     return found
 
@@ -168,7 +149,7 @@ def _server(key: str, value: Any) -> str:
 
 
 def _python(key: str, value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[<>=!~ ,.*\d]+", value):
+    if not isinstance(value, str) or not _VERSION.fullmatch(value):
         raise SettingsError(f'{key}: a version such as "3.12"')
     return value
 
@@ -184,8 +165,10 @@ def _packages(key: str, value: Any) -> Tuple[str, ...]:
 def _paths(key: str, value: Any) -> Tuple[str, ...]:
     paths = tuple(one.rstrip("/") for one in _texts(key, value))
     for one in paths:
-        if not one or one.startswith("/") or ".." in Path(one).parts or one == ".":
-            raise SettingsError(f"{key}: {one!r} is no path inside the app")
+        parts = Path(one).parts
+        short = len(one) <= _LONGEST and all(len(part) <= _LONGEST_PART for part in parts)
+        if not parts or one.startswith("/") or ".." in parts or not short or not one.isprintable():
+            raise SettingsError(f"{key}: {one[:_LONGEST_PART]!r} is no path inside the app")
     return paths
 
 
@@ -200,8 +183,8 @@ def _branches(key: str, value: Any) -> Tuple[str, ...]:
 
 
 def _seconds(key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 3600:
-        raise SettingsError(f"{key}: seconds, from 0 to 3600")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MOST_SECONDS:
+        raise SettingsError(f"{key}: seconds, from 0 to {_MOST_SECONDS}")
     return float(value)
 
 

@@ -11,7 +11,7 @@ def parse(path: Path) -> Optional[ast.Module]:
     """Read a module's syntax tree; None when it is not there or is no Python of this version."""
     try:
         return ast.parse(path.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError, UnicodeDecodeError):
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):  # the last two of brackets without end
         return None
 
 
@@ -21,6 +21,8 @@ def fault(path: Path) -> Optional[str]:
         ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
         return f"syntax error in line {error.lineno}: {error.msg}"
+    except (RecursionError, MemoryError):
+        return "it is nested too deeply"
     except (OSError, ValueError):
         return None
     return None
