@@ -139,6 +139,22 @@ def test_what_stood_in_the_way_is_said(tmp_path: Path) -> None:
     assert "name that folder: service" == caught.value.next_step
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("import http.server\nhttp.server.HTTPServer(('', 80), None).serve_forever()\n", "web: python server.py"),
+        ("def main(): ...\n\n\nif __name__ == '__main__':\n    main()\n", "web: python server.py"),
+        ("import streamlit as st\nst.title('x')\n", "web: streamlit run server.py --server.port $PORT"),
+        ("import gradio as gr\ngr.Interface(print).launch()\n", "web: GRADIO_SERVER_PORT=$PORT python server.py"),
+    ],
+)
+def test_a_program_of_its_own_is_told_its_procfile_line(tmp_path: Path, text: str, line: str) -> None:
+    """There is no callable to serve; how it is started can be said in one line."""
+    with pytest.raises(AppError) as caught:
+        app_of(tmp_path, {"server.py": text})
+    assert any(line in one for one in caught.value.candidates)
+
+
 def test_code_is_never_run(tmp_path: Path) -> None:
     """Looking at an app has no effect."""
     app_of(tmp_path, {"app.py": f"open({str(tmp_path / 'ran')!r}, 'w')\n{FLASK}"})

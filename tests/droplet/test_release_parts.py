@@ -144,6 +144,50 @@ def test_gunicorn_is_bound_to_the_releases_socket(tmp_path: Path) -> None:
     assert "/dev/shm" == words[words.index("--worker-tmp-dir") + 1]
 
 
+@pytest.mark.parametrize(
+    ("files", "line", "shared"),
+    [
+        ({}, "gunicorn app:app", False),
+        (
+            {"gunicorn.conf.py": "import os\nif not os.environ.get('DEV'):\n    reuse_port = True\n"},
+            "gunicorn app",
+            True,
+        ),
+        ({"gunicorn.conf.py": "reuse_port = False\n# reuse_port = True\n"}, "gunicorn app", False),
+        ({"conf/web.py": "reuse_port=True\n"}, "gunicorn -c conf/web.py app", True),
+        ({"conf/web.py": "reuse_port=True\n"}, "gunicorn --config=file:conf/web.py app", True),
+        ({"gunicorn.conf.py": "reuse_port = True\n", "other.py": ""}, "gunicorn --config other.py app", False),
+        ({}, "gunicorn --reuse-port app", True),
+        ({}, "gunicorn 'torn", False),
+    ],
+)
+def test_a_gunicorn_that_shares_its_port_is_known(
+    tmp_path: Path, files: dict[str, str], line: str, shared: bool
+) -> None:
+    """By the configuration that its line names, by the usual one, or by its flag."""
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert shared == process.shares_port(tmp_path, line)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_gunicorn_that_shares_its_port_gets_one(tmp_path: Path, shared: bool) -> None:
+    """The kernel shares no socket of the file system: the port is led to it, with a Procfile and without."""
+    layout = Layout("web", tmp_path)
+    tree = layout.release(1) / "tree"
+    tree.mkdir(parents=True)
+    (tree / "gunicorn.conf.py").write_text(f"reuse_port = {shared}\n")
+    apps = (
+        App("procfile", "", "shell", processes={"web": "gunicorn app:app"}),
+        App("flask", "", "gunicorn", target="app:app"),
+    )
+    port, bound = (5001, '--bind "127.0.0.1:$PORT"') if shared else (None, "unix:")
+    for app in apps:
+        planned = process.plan(layout, 1, app, Path("/env"), 5001, {})
+        assert (port, True) == (planned.port, bound in " ".join(planned.web))
+
+
 @pytest.mark.parametrize("name", ["gunicorn.conf.py", "gunicorn_config.py"])
 def test_the_apps_own_gunicorn_configuration_wins_except_for_the_socket(tmp_path: Path, name: str) -> None:
     """Nothing of ours is laid over it but --bind."""

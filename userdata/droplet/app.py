@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
-from droplet import django, procfile, python_version, requirements, syntax, wsgi
+from droplet import django, hints, procfile, python_version, requirements, wsgi
 from droplet.requirements import Requirements, RequirementsError
 from droplet.settings import Settings, SettingsError
 
@@ -14,7 +14,6 @@ PROCFILE, DJANGO, FLASK, ASGI, WSGI, STATIC = "procfile", "django", "flask", "as
 GUNICORN, SHELL, NO_SERVER = "gunicorn", "shell", "none"
 UVICORN_WORKER = "uvicorn_worker.UvicornWorker"
 _STATIC_FOLDERS = (".", "public", "dist", "_site", "site", "build", "www", "html")
-_MODULES = ("app.py", "wsgi.py", "main.py", "application.py")
 _FOLDERS, _SHOWN = 50, 3  # looked into where nothing was found; named
 _LOOKED_FOR = (
     "a Procfile with a web: line, manage.py (Django), app/application/create_app in app.py, wsgi.py, main.py,"
@@ -102,10 +101,7 @@ def _looked_at(tree: Path, settings: Settings) -> Optional[App]:
 
 def _nothing(tree: Path) -> AppError:
     """Say what was looked for, what stood in the way, and in which folder below an app lies."""
-    faults = [f"{name}: {fault}" for name in _MODULES for fault in [syntax.fault(tree / name)] if fault]
-    faults += wsgi.unusable_factories(tree)
-    if (tree / "package.json").is_file():
-        faults.append("package.json: a project for Node.js; what runs here is Python, and folders of static files")
+    faults = hints.obstacles(tree)
     below = _below(tree)
     faults += [f"{folder}/ holds one: {why}" for folder, why in below]
     step = f"name that folder: {below[0][0]}" if below else 'app = "module:callable" in cloudship.toml'

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
@@ -20,6 +21,8 @@ THREADS = 2
 _CPU = Path("/sys/fs/cgroup/cpu")
 WORKER_MIB = 160  # what a worker of an ordinary app takes; no more workers than fit
 _OWN_CONFIG = ("gunicorn.conf.py", "gunicorn_config.py")
+# Sockets of the file system cannot be shared so, and newer kernels refuse to try: such an app gets a port.
+_REUSE_PORT = re.compile(r"^[ \t]*reuse_port[ \t]*=(?![ \t]*(?:False|0)\b)", re.MULTILINE)
 _NO_PROCESS = ("web", "release")  # one has a socket and is one; the other runs before the switch
 
 
@@ -96,17 +99,30 @@ def plan(
     lines = {name: line for name, line in app.processes.items() if name not in _NO_PROCESS}
     common = Processes(str(root), base, lines=lines, jobs=jobs)
     if app.server == SHELL:
-        line, direct = app.processes["web"], procfile.runs_gunicorn(app.processes["web"])
-        words = launch.shell(f'{line} --bind "unix:$CLOUDSHIP_SOCKET"' if direct else line)
+        line = app.processes["web"]
+        server, direct = procfile.runs_gunicorn(line), not shares_port(root, line)
+        where = '"unix:$CLOUDSHIP_SOCKET"' if direct else '"127.0.0.1:$PORT"'
+        words = launch.shell(f"{line} --bind {where}" if server else line)
         env = {**base, "PORT": str(port)}
-        return replace(common, web=tuple(words), environment=env, port=None if direct else port)
+        return replace(common, web=tuple(words), environment=env, port=None if server and direct else port)
     if app.target is None:
         return common
+    if shares_port(root):
+        words = [*launch.shell('exec "$0" "$@" --bind "127.0.0.1:$PORT"'), *gunicorn(None, root, app, str(environment))]
+        return replace(common, web=tuple(words), environment={**base, "PORT": str(port)}, port=port)
     return replace(common, web=gunicorn(layout.socket(number), root, app, str(environment)))
 
 
-def gunicorn(socket: Path, root: Path, app: App, environment: str) -> Tuple[str, ...]:
-    """Give gunicorn's command line; the app's own configuration wins, except for where it binds."""
+def shares_port(root: Path, line: str = "") -> bool:
+    """Whether the app's own gunicorn settings share a port among processes: `reuse_port`, as Heroku's examples do."""
+    named = procfile.gunicorn_config(line)
+    files = (named,) if named else _OWN_CONFIG
+    texts = ((root / name).read_text(encoding="utf-8", errors="replace") for name in files if (root / name).is_file())
+    return "--reuse-port" in line or any(_REUSE_PORT.search(text) for text in texts)
+
+
+def gunicorn(socket: Optional[Path], root: Path, app: App, environment: str) -> Tuple[str, ...]:
+    """Give gunicorn's command line; the app's own configuration wins, except for where it binds: None leaves it out."""
     words: List[str] = [f"{environment}/bin/gunicorn"]
     own = next((name for name in _OWN_CONFIG if (root / name).is_file()), None)
     if own:
@@ -122,7 +138,8 @@ def gunicorn(socket: Path, root: Path, app: App, environment: str) -> Tuple[str,
         ]  # nobody but nginx reaches the socket
     if app.asgi and not own:
         words += ["--worker-class", UVICORN_WORKER]
-    return (*words, "--bind", f"unix:{socket}", str(app.target))
+    words += [] if socket is None else ["--bind", f"unix:{socket}"]
+    return (*words, str(app.target))
 
 
 def workers(cores: int, memory: int) -> int:

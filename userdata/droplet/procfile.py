@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
-from typing import Dict
+from typing import Dict, List, Optional
 
 _LINE = re.compile(r"([A-Za-z0-9_-]+):[ \t]*(.+)")
 _LONGEST = 60  # letters of a name: it goes into the name of a unit
@@ -40,12 +40,27 @@ def read(tree: Path) -> Dict[str, str]:
     return found
 
 
+def gunicorn_config(line: str) -> Optional[str]:
+    """Name the configuration that a line hands to gunicorn; None where it names none."""
+    words = _words(line)
+    for index, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name in ("-c", "--config"):
+            named = value if equals else "".join(words[index + 1 : index + 2])
+            return named.replace("file:", "", 1)
+    return None
+
+
+def _words(line: str) -> List[str]:
+    try:
+        return shlex.split(line)
+    except ValueError:
+        return []
+
+
 def runs_gunicorn(line: str) -> bool:
     """Whether a line starts gunicorn, by itself or through `python -m`."""
-    try:
-        words = shlex.split(line)
-    except ValueError:
-        return False
+    words = _words(line)
     while words and "=" in words[0].split("/")[0] and not words[0].startswith("-"):
         words = words[1:]
     if words[:1] == ["exec"]:
