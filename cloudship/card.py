@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cloudship.models import PhaseTime
 
 
 def table(caption: str, rows: Sequence[tuple[str, str]], *, links: frozenset[str] = frozenset()) -> str:
@@ -19,6 +23,12 @@ def table(caption: str, rows: Sequence[tuple[str, str]], *, links: frozenset[str
         f"<tr><th>{html.escape(name)}</th><td>{_cell(text, name in links)}</td></tr>" for name, text in rows
     )
     return f"<table><caption><b>{html.escape(caption)}</b></caption>{shown}</table>"
+
+
+def times(timeline: Sequence[PhaseTime]) -> list[tuple[str, str]]:
+    """Write the seconds of phases as rows, and of all of them."""
+    rows = [(time.name, f"{time.seconds:.2f} s") for time in timeline]
+    return [*rows, ("in all", f"{sum(time.seconds for time in timeline):.2f} s")] if rows else []
 
 
 def _cell(text: str, linked: bool) -> str:  # noqa: FBT001  two ways to write one cell

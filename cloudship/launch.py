@@ -58,7 +58,7 @@ def up(
     cloud: Cloud | str | None = None,
     config_file: Path | str | None = None,
     on_failure: OnFailure | str = OnFailure.DESTROY,
-    notify: Notify = nobody,
+    notify: Notify | None = None,
     timeouts: Timeouts | None = None,
     clock: Clock = REAL,
     start_local: clouds.Starter = clouds.start_by_command,
@@ -73,7 +73,7 @@ def up(
         cloud: `local` or `digitalocean`; default: see `clouds.choose`.
         config_file: a configuration from outside the app.
         on_failure: what becomes of the droplet when a phase fails.
-        notify: hears what happens.
+        notify: hears what happens; None: nobody.
         timeouts: the limits of all waits.
         clock: the time.
         start_local: brings the local cloud up when it is needed.
@@ -84,7 +84,7 @@ def up(
         CloudshipError: a phase failed; what was created is gone again, or named in `left`.
     """
     given = {"name": name, "cloud": Cloud(cloud) if cloud is not None else None, **config}
-    limits, story = timeouts or Timeouts(), Story(notify, clock)
+    limits, story = timeouts or Timeouts(), Story(notify or nobody, clock)
     with durable.workspace() as workspace:
         with story.phase(Phase.PLAN) as outcome:
             file = Path(config_file) if config_file is not None else None

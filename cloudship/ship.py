@@ -49,6 +49,7 @@ class Ship:
         self._tags = found
         self._release = release
         self._timeouts = timeouts or Timeouts()
+        self._is_gone = False
         self.droplet = droplet
         self.timeline = tuple(timeline)
         self.files = records.launch_files(client.cloud, found.name, found.launch)
@@ -110,8 +111,8 @@ class Ship:
 
     @property
     def state(self) -> str:
-        """`launching` until the app first answered, then the droplet's own status."""
-        return "launching" if self._tags.pending is not None else self.droplet.status.value
+        """`launching` until the app first answered, then the droplet's own status; `gone` once this took it down."""
+        return "gone" if self._is_gone else "launching" if self.pending is not None else self.droplet.status.value
 
     @property
     def release(self) -> int | None:
@@ -363,7 +364,10 @@ class Ship:
         Raises:
             LeftBehind: something could not be proved gone; it says what, and what it costs.
         """
-        return teardown.take_down(self._client, self.name, launch=self.launch, timeouts=self._timeouts, notify=notify)
+        limits = self._timeouts
+        receipt = teardown.take_down(self._client, self.name, launch=self.launch, timeouts=limits, notify=notify)
+        self._is_gone = True
+        return receipt
 
     def __enter__(self) -> Self:
         return self
@@ -385,9 +389,9 @@ class Ship:
             ("state", self.state),
             ("url", self.url),
             ("droplet", f"{self.droplet_id} on {self.cloud.value}, {self.image}"),
-            ("price", f"${self.price_hourly:.5f} an hour"),
+            ("price", f"${self.price_hourly:.5f} an hour" if self.price_hourly else "nothing"),
             ("expires", self.expires_at or "never"),
-            *((time.name, f"{time.seconds:.2f} s") for time in self.timeline),
+            *card.times(self.timeline),
         ]
         return card.table(self.name, facts, links=frozenset({"url"}))
 

@@ -19,6 +19,8 @@ def run(words: list[str]) -> int:
     from cloudship.cli import words as words_of
     from cloudship.cli.interrupts import Interrupts
 
+    words = words_of.flags_first(words)
+
     def report() -> None:
         from cloudship.cli.leftovers import LEFTOVERS
 

@@ -62,7 +62,7 @@ def _digitalocean(*, wanted: bool) -> list[Check]:
     except CloudshipError as error:
         return [Check("token", ok=False, found=str(error), mend=mend)]
     found = [
-        Check("token", ok=True, found=f"{account.email}, {account.status}", mend=mend),
+        Check("token", account.status != "locked", f"{account.email}, {account.status}", "ask DigitalOcean's support"),
         Check(
             "quota",
             used < account.droplet_limit,
@@ -93,5 +93,23 @@ def _local() -> list[Check]:
     return [
         Check("root", root, "root or sudo is to be had" if root else "neither root nor sudo", "become root"),
         Check("engine", not steps and reason is None, lacking or reason or "systemd-nspawn", "cloudship local setup"),
+        *_forward_policy(),
         Check("local cloud", ok=True, found=f"{state}, {found.droplets} droplets", mend="cloudship local start"),
     ]
+
+
+def _forward_policy() -> list[Check]:
+    """See whether something on this host refuses to forward packets, as Docker and ufw do."""
+    from cloudship.local.machines.base import DriverError
+    from cloudship.local.machines.nspawn import passage
+
+    if os.geteuid() != 0 or shutil.which("nft") is None:
+        return [Check("forward policy", ok=True, found="only root can see it", mend="sudo cloudship doctor")]
+    try:
+        names = passage.refusing()
+    except DriverError as error:
+        return [Check("forward policy", ok=False, found=str(error), mend="apt-get install nftables")]
+    if not names:
+        return [Check("forward policy", ok=True, found="nothing here refuses to forward", mend="")]
+    shown = f"{', '.join(names)} refuse; the local cloud lets itself through while it runs"
+    return [Check("forward policy", ok=True, found=shown, mend="")]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from cloudship.cli.showing import cost
+
 if TYPE_CHECKING:
     from cloudship import clouds
     from cloudship.enums import Cloud
@@ -21,7 +23,8 @@ def the_ship(name: str, cloud: Cloud | None) -> Ship:
     from cloudship import fleet
 
     ship = fleet.get(name, cloud=cloud)
-    print(f"cloud: {ship.cloud.value}", file=sys.stderr)
+    price = f", {cost(ship.price_hourly)}" if ship.price_hourly else ""
+    print(f"cloud: {ship.cloud.value}{price}", file=sys.stderr)
     return ship
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cloudship.cli.options import CloudOption, ConfigOption, JsonOption, State
 from cloudship.cli.showing import cost
+from cloudship.legible import legible
+
+_NAMES = 40  # shown of the files; --json names all
 
 
 def plan(
@@ -36,7 +41,7 @@ def plan(
         asked = request.read(source, given, config, workspace)
         endpoint = clouds.choose(asked.config.cloud, start_local=starter(display))
         drawn = draft.draw(asked, Client(endpoint), REAL)
-    told = planned(drawn.plan)
+        told = planned(drawn.plan, files_in(asked.tree.root), asked.tree.left_out)
     costs = f", {cost(told['price_hourly'])}" if told["price_hourly"] else ""
     print(f"cloud: {told['cloud']}{costs}", file=sys.stderr)
     for note in drawn.plan.notes:
@@ -45,16 +50,32 @@ def plan(
         print(json.dumps(told, indent=2))
         return
     for key, value in told.items():
-        if key == "notes":
-            continue  # said on standard error
-        if key == "requests":
-            for one in value:
-                print(f"{one['method']:<13} {one['path']}  {json.dumps(one['body']) if one['body'] else ''}".rstrip())
-        else:
-            print(f"{key:<13} {value}")
+        match key:
+            case "notes":
+                pass  # said on standard error
+            case "files" | "left_out":
+                _show_names(key.replace("_", " "), value)
+            case "requests":
+                for one in value:
+                    print(f"{one['method']:<13} {one['path']}  {json.dumps(one['body'])}")
+            case _:
+                print(f"{key:<13} {value}")
 
 
-def planned(drawn: Any) -> dict[str, Any]:
+def _show_names(title: str, names: list[str]) -> None:
+    shown = [*names[:_NAMES], *([f"... and {len(names) - _NAMES} more"] if len(names) > _NAMES else [])]
+    for name in shown:
+        print(f"{title:<13} {legible(name)}")
+        title = ""
+
+
+def files_in(root: Path) -> list[str]:
+    """Name the files of a tree, and its links."""
+    paths = (path for path in root.rglob("*") if path.is_symlink() or not path.is_dir())
+    return sorted(path.relative_to(root).as_posix() for path in paths)
+
+
+def planned(drawn: Any, files: Sequence[str], left_out: Sequence[str]) -> dict[str, Any]:
     """Write a plan for programs; the one secret in it, the temporary host key, is left out."""
     body = drawn.request(0).model_dump(mode="json") | {
         "ssh_keys": ["<id of the key>"],
@@ -77,6 +98,8 @@ def planned(drawn: Any) -> dict[str, Any]:
         "region": drawn.region,
         "price_hourly": drawn.price_hourly,
         "sends": f"{drawn.sent.files} files, {drawn.sent.size} bytes, from {drawn.sent.description}",
+        "files": list(files),
+        "left_out": list(left_out),
         "user_data": f"{len(drawn.user_data)} bytes",
         "notes": list(drawn.notes),
         "requests": requests,
@@ -99,6 +122,7 @@ def doctor(cloud: CloudOption = None, as_json: JsonOption = False) -> int:  # no
     """Check what `up` needs: token, quota, image, engine, keys; each with the command that mends it."""
     from cloudship.cli.checks import checks
 
+    print(f"cloud: {cloud.value if cloud else 'local, digitalocean'}", file=sys.stderr)
     found = checks(cloud)
     if as_json:
         print(json.dumps([one._asdict() for one in found], indent=2))

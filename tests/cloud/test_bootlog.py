@@ -11,7 +11,7 @@ import pytest
 
 from cloudship import bootlog, keys, tags
 from cloudship.errors import HostKeyMismatch, KeyMissing, ShellUnreachable
-from cloudship.models import Cloud, Droplet, DropletStatus, Timeouts
+from cloudship.models import Cloud, Droplet, DropletStatus, PhaseTime, Timeouts
 from cloudship.ship import Ship
 from cloudship.waiting import Clock
 
@@ -112,3 +112,14 @@ def test_without_the_keys_of_the_launch_it_says_whose_it_is(ship: Ship) -> None:
         ship.logs()
     ship.files.pin(["ssh-ed25519 AAAA"])
     assert "root@10.0.0.7" == ship.openssh()[-1]
+
+
+def test_a_notebook_shows_state_url_and_times_and_when_it_is_gone(ship: Ship) -> None:
+    """What is foreign is escaped; after `down` nobody is told that it runs."""
+    ship.timeline = (PhaseTime(name="boot", seconds=7.0), PhaseTime(name="push", seconds=0.5))
+    shown = ship._repr_html_()
+    for part in ("<b>web</b>", "<td>active</td>", 'href="http://10.0.0.7/"', "<td>7.00 s</td>", "<td>7.50 s</td>"):
+        assert part in shown
+    ship.down()
+    assert ("gone", True) == (ship.state, "<td>gone</td>" in ship._repr_html_())
+    assert "<Ship web gone http://10.0.0.7/>" == repr(ship)

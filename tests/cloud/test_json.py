@@ -89,10 +89,15 @@ def test_what_ships_are_told_as(say: Say, ship: str) -> None:
 
 def test_what_is_told_of_a_plan_and_of_this_machine(say: Say, flask_app: Path) -> None:
     """`plan` with its notes and requests; `doctor` with the command that mends what is wrong."""
+    (flask_app / ".venv").mkdir()
+    (flask_app / ".venv" / "pyvenv.cfg").touch()
     status, planned = say("plan", str(flask_app), schema="plan")
     assert (0, "tiny", 0) == (status, planned["name"], planned["price_hourly"])
+    assert (["app.py", "requirements.txt"], [".venv"]) == (planned["files"], planned["left_out"])
     _, checked = say("doctor", schema="doctor")
-    assert {"git", "ssh", "keys", "token", "root", "engine", "local cloud"} == {one["name"] for one in checked}
+    assert {"git", "ssh", "keys", "token", "root", "engine", "forward policy", "local cloud"} == {
+        one["name"] for one in checked
+    }
     assert all(one["mend"] for one in checked if not one["ok"])
 
 

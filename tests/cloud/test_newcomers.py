@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cloudship.cli import localcloud
+from cloudship.cli import localcloud, words
 from cloudship.errors import LocalCloudUnavailable
 
 FLASK = "from flask import Flask\napp = Flask(__name__)\n"
@@ -82,15 +82,15 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_each_mistake_costs_nothing_and_is_called_by_its_name(typed: Callable[..., Any], cloud: Any) -> None:
     """Exit status 2, one message of a few lines with the way out, nothing on standard output, nothing created."""
-    for words, (message, way_out) in MISTAKES.items():
-        said = typed(*words)
-        assert (2, "") == (said.status, said.out), words
-        assert message in said.err, words
-        assert way_out in said.err, (words, said.err)
-        assert said.err.count("\n") <= 12, words
-        assert ["error"] == [line[:5] for line in said.err.splitlines() if line.startswith("error")], words
-        assert "Errno" not in said.err, words
-        assert "Value error" not in said.err, words
+    for mistake, (message, way_out) in MISTAKES.items():
+        said = typed(*mistake)
+        assert (2, "") == (said.status, said.out), mistake
+        assert message in said.err, mistake
+        assert way_out in said.err, (mistake, said.err)
+        assert said.err.count("\n") <= 12, mistake
+        assert ["error"] == [line[:5] for line in said.err.splitlines() if line.startswith("error")], mistake
+        assert "Errno" not in said.err, mistake
+        assert "Value error" not in said.err, mistake
     left = [cloud("GET", f"/v2/{kind}").json()["meta"]["total"] for kind in ("droplets", "account/keys", "tags")]
     assert [0, 0, 0] == left
 
@@ -100,6 +100,23 @@ def test_without_a_verb_the_help_is_shown_as_it_is(typed: Callable[..., Any]) ->
     said = typed()
     assert (2, True) == (said.status, "\n  up           Put an app online" in said.err)
     assert "error" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("typed_words", "read"),
+    [
+        ("up . -v", "-v up ."),
+        ("up . --debug --json", "--debug up . --json"),
+        ("run web -- ls -v", "run web -- ls -v"),
+        ("run web ls -v", "run web ls -v"),
+        ("-v run web -- ls", "-v run web -- ls"),
+        ("logs web -f", "logs web -f"),
+        ("-v", "-v"),
+    ],
+)
+def test_global_flags_may_stand_behind_the_verb(typed_words: str, read: str) -> None:
+    """Where many type them; what `run` runs keeps its own."""
+    assert read.split() == words.flags_first(typed_words.split())
 
 
 def test_a_misspelt_variable_is_no_default(typed: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,11 @@ class Passage:
         return [("INPUT", "-i", self.bridge, *where, *end)]
 
 
+def refusing() -> list[str]:
+    """Name the chains of others that refuse to forward what they do not know."""
+    return [" ".join(chain) for chain, hook in _refusing(_rows()) if hook == "forward"]
+
+
 def forward() -> None:
     """Let the host forward; the mark says that it did not before, and what was there that did not need it."""
     if FORWARDING.read_text().strip() == "0":
