@@ -8,7 +8,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 INSTALLED := $(VENV)/.installed
 LOCAL := --cloud local
 
-.PHONY: help up down install check test fast soak bench clean
+.PHONY: help up down install tools check test fast soak bench clean
 
 help:
 	@echo "make up      put the demo app online on a droplet of the local cloud"
@@ -53,7 +53,13 @@ check: install
 fast: install
 	@$(BIN)/pytest -q -n 2 -m "not booted and not live and not campaign"
 
-test: check
+# What tests ask of a machine besides what the local cloud does: foreign filters, and a user who is not root.
+tools:
+	@{ command -v iptables-legacy && command -v sudo; } >/dev/null || { \
+	  $(SUDO) apt-get -qq update && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install iptables sudo >/dev/null; }
+
+test: check tools
 	@$(BIN)/cloudship local setup --yes
 	@$(BIN)/pytest -q -n 2 --dist worksteal -m "not booted and not live"
 	@$(BIN)/pytest -q -m "booted or live"

@@ -50,6 +50,8 @@ MENDED = (
     "a state folder whose own name was not synced: a crash took the journal, and an unlisted launch leaked",
     "`down` right after `up`, before any listing shows the ship: what was made here is read by its id too",
     "a checkout that a crash left tied to a ship for ever: what is about to be tied is written down first",
+    "a machine whose control group was half removed by a kill did not boot again, and its mounts and cable stayed",
+    "a machine that did not boot left its mounts, its cable and its control group on the host",
 )
 TEXT = """# How it is proved that nothing leaks
 

@@ -8,6 +8,7 @@ other test is skipped, whatever the reason that it gives.
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -26,7 +27,17 @@ class Limit:
     tests: int  # how many tests need it; pinned, so that the list does not grow unseen
 
 
-LIMITS: dict[str, Limit] = {}
+def _no_legacy_iptables() -> bool:
+    words = ["unshare", "--net", "iptables-legacy", "-w", "-S"]
+    try:
+        return subprocess.run(words, capture_output=True, check=False).returncode != 0
+    except FileNotFoundError:
+        return False  # the tools are installed by `make test`; without them the tests fail and say so
+
+
+LIMITS: dict[str, Limit] = {
+    "legacy iptables": Limit("the kernel has no legacy iptables", _no_legacy_iptables, 2),
+}
 
 
 def needs(name: str) -> pytest.MarkDecorator:

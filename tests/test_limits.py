@@ -79,12 +79,12 @@ def test_each_limit_is_needed_by_as_many_tests_as_it_says() -> None:
         "    def pytest_collection_modifyitems(self, items):\n"
         "        for item in items:\n"
         "            for mark in item.iter_markers('needs'):\n"
-        "                print('needs', mark.args[0])\n"
+        "                print('needs', mark.args[0], sep=':')\n"
         "        items.clear()\n"
         "if sys.argv[1:]:\n"
         "    pytest.main(['--collect-only', '-q', '-p', 'no:xdist', *sys.argv[1:]], plugins=[Count()])\n"
     )
     words = [sys.executable, "-c", code, *files]
     done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=TESTS.parent)
-    found = Counter(line.split()[1] for line in done.stdout.splitlines() if line.startswith("needs "))
+    found = Counter(line[6:] for line in done.stdout.splitlines() if line.startswith("needs:"))
     assert {name: one.tests for name, one in limits.LIMITS.items()} == dict(found)

@@ -35,7 +35,12 @@ class Group:
         return tuple(ROOT / one / self.name for one in hierarchies if (ROOT / one).is_dir())
 
     def create(self, *, memory_mib: int, vcpus: int) -> None:
-        """Make the group and set the limits of a size; a controller that is not there limits nothing."""
+        """
+        Make the group anew and set the limits of a size; a controller that is not there limits nothing.
+
+        What a crash left of an older one would keep the machine from booting: the hierarchies must agree.
+        """
+        self.remove()
         for place in self.places:
             place.mkdir(exist_ok=True)
         for controller in _LIMITING:  # version 2 limits only what the parent hands on

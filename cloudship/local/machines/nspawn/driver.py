@@ -85,6 +85,13 @@ class NspawnDriver(Driver):
             if not self._stopping(spec.droplet_id).exists():
                 return
             self._power_off(spec.droplet_id)
+        try:
+            self._boot(spec)
+        except (DriverError, OSError):
+            self._power_off(spec.droplet_id)  # nothing of it stays on the host
+            raise
+
+    def _boot(self, spec: MachineSpec) -> None:
         disk, group = self._disk(spec.droplet_id), self._group(spec.droplet_id)
         self._end_supervisor(spec.droplet_id)
         self._stopping(spec.droplet_id).unlink(missing_ok=True)
