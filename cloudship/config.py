@@ -47,7 +47,7 @@ OTHERS = frozenset(  # variables of ours that are no keys: where things lie, wha
     f"CLOUDSHIP_{name}"
     for name in (
         *("STATE_DIR", "LOCAL_DIR", "CACHE_DIR", "LOCAL_DRIVER", "SOAK", "CAMPAIGN", "LIVE_TOKEN"),
-        *("SOCKET", "PROCESS", "DJANGO_SETTINGS"),
+        *("SOCKET", "PROCESS", "DJANGO_SETTINGS", "GIT_USER", "GIT_PASSWORD"),
     )
 )
 _DURATION = re.compile(r"(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?")

@@ -4,7 +4,7 @@ cd /opt/cloudship || exit 1
 if [ ! -d droplet ]; then
     exec 9>unpack.lock
     flock 9
-    [ -d droplet ] || python3 -c 'import tarfile; tarfile.open("droplet.tar.xz").extractall("new")' || exit 1
+    [ -d droplet ] || python3 -c 'import tarfile; tarfile.open("droplet.tar.bz2").extractall("new")' || exit 1
     [ -d droplet ] || { cp -R new/files/. / && mv new/droplet droplet && rm -r new; }
     exec 9>&-
 fi

@@ -89,7 +89,7 @@ def of(box: CloudBox, place: Path) -> Arrived:
 def masked(user_data: dict[str, Any]) -> str:
     """Write user-data without what differs from launch to launch: two of one intent are equal then."""
     told = {**user_data, "ssh_keys": None, "users": [{**user_data["users"][0], "ssh_authorized_keys": None}]}
-    own = ("/etc/cloudship/droplet.json", "/opt/cloudship/droplet.tar.xz")
+    own = ("/etc/cloudship/droplet.json", "/opt/cloudship/droplet.tar.bz2")
     told["write_files"] = [{**one, "content": None} if one["path"] in own else one for one in user_data["write_files"]]
     return json.dumps(told, sort_keys=True)
 

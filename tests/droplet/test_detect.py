@@ -163,8 +163,17 @@ def test_code_is_never_run(tmp_path: Path) -> None:
 
 def test_debug_in_djangos_settings_is_warned_about(tmp_path: Path) -> None:
     """Visitors would see tracebacks."""
-    found = app_of(tmp_path, {"manage.py": MANAGE, "mysite/settings.py": "DEBUG = True\n"})
+    project = {"manage.py": MANAGE, "mysite/settings.py": "DEBUG = True\n"}
+    found = app_of(tmp_path, {**project, "Procfile": "release: python manage.py migrate\n"})
     assert ["DEBUG = True in mysite/settings.py"] == [one.split(":")[0] for one in found.warnings]
+
+
+def test_migrations_that_nothing_runs_are_warned_about(tmp_path: Path) -> None:
+    """With the line that runs them; silent where a release command is told, in the configuration or the Procfile."""
+    project = {"manage.py": MANAGE, "mysite/settings.py": "X = 1\n"}
+    (warning,) = app_of(tmp_path, project).warnings
+    assert 'release = "python manage.py migrate"' in warning
+    assert () == app_of(tmp_path, {"cloudship.toml": 'release = "python manage.py migrate"\n'}).warnings
 
 
 def test_a_django_project_one_folder_below_is_found(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
+import bz2
 import json
-import lzma
 import tarfile
 from io import BytesIO
 from typing import Any
@@ -72,9 +72,9 @@ def test_settings_arrive_exactly() -> None:
 
 def test_the_program_is_packed_whole_and_the_same_each_time() -> None:
     """Equal files give equal bytes."""
-    packed = _file(_parsed(PUSHED), "/opt/cloudship/droplet.tar.xz")
-    assert packed == _file(_parsed(CLONED), "/opt/cloudship/droplet.tar.xz")
-    with tarfile.open(fileobj=BytesIO(lzma.decompress(base64.b64decode(packed)))) as archive:
+    packed = _file(_parsed(PUSHED), "/opt/cloudship/droplet.tar.bz2")
+    assert packed == _file(_parsed(CLONED), "/opt/cloudship/droplet.tar.bz2")
+    with tarfile.open(fileobj=BytesIO(bz2.decompress(base64.b64decode(packed)))) as archive:
         names = archive.getnames()
     expected = sorted(f"droplet/{path.name}" for path in (render.userdata_folder() / "droplet").glob("*.py"))
     assert expected == sorted(name for name in names if name.startswith("droplet/"))

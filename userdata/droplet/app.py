@@ -158,8 +158,15 @@ def _django(tree: Path, settings: Settings, project: django.Project) -> App:
         directory=project.directory,
         asgi=project.asgi,
         django_settings=project.settings,
-        warnings=project.warnings,
+        warnings=(*project.warnings, *_unmigrated(tree, settings)),
     )
+
+
+def _unmigrated(tree: Path, settings: Settings) -> Tuple[str, ...]:
+    """Say how a project's tables are made, where nothing makes them."""
+    if settings.release or "release" in procfile.read(tree):
+        return ()
+    return ('migrations are not run; this line in cloudship.toml does: release = "python manage.py migrate"',)
 
 
 def _chosen(tree: Path, settings: Settings, candidates: List[wsgi.Candidate]) -> App:

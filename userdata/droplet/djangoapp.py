@@ -17,6 +17,14 @@ import os
 _own = importlib.import_module(os.environ["CLOUDSHIP_DJANGO_SETTINGS"])
 globals().update({name: value for name, value in vars(_own).items() if name.isupper()})
 ALLOWED_HOSTS = [*globals().get("ALLOWED_HOSTS", []), *%s]
+if not globals().get("LOGGING"):  # without DEBUG, Django mails its errors to nobody and writes them nowhere
+    LOGGING = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"live": {"()": "django.utils.log.RequireDebugFalse"}},
+        "handlers": {"log": {"class": "logging.StreamHandler", "filters": ["live"]}},
+        "loggers": {"django.request": {"handlers": ["log"], "level": "ERROR"}},
+    }
 '''
 # Settings that look at sys.argv expect a command there, and often spare collectstatic the database.
 _ASK = """

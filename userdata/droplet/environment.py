@@ -36,7 +36,8 @@ _INTO = (
 _FOR_INSTALLERS = re.compile(r"UV_\w+|POETRY_\w+|PIP_(?:EXTRA_)?INDEX_URL")
 _AS_UV = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX"}  # uv does not heed pip's names
 _UNLOCKED = ("requirements", "pyproject", "project")
-_WITH_PKG_RESOURCES = "setuptools<81"  # gunicorn before 21 and many of its age import pkg_resources
+# What gunicorn before 21 and many of its age import; later ones of these warn about it on every start.
+_WITH_PKG_RESOURCES = "setuptools<80"
 _NAMES_SETUPTOOLS = re.compile(r"^\s*[\"']?setuptools\b(?!\.)", re.MULTILINE)
 _NOISE = (
     "Using Python",
