@@ -107,8 +107,10 @@ def reap(
         rule = reaper.Rule(owner=whose, now=clock.wall(), older_than=older_than)
 
         def take_down(name: str, launch: str, client: Client = client) -> tuple[Destroyed, ...]:
-            receipt = teardown.take_down(client, name, launch=launch, timeouts=timeouts, clock=clock, notify=notify)
-            return receipt.destroyed
+            def one() -> Receipt:
+                return teardown.take_down(client, name, launch=launch, timeouts=timeouts, clock=clock, notify=notify)
+
+            return teardown.finishing(one, notify).destroyed
 
         found += reaper.reap(client, rule, take_down, dry_run=dry_run, told=told)
         if not dry_run:

@@ -32,6 +32,7 @@ class Known:
     here: frozenset[str] = frozenset()  # launches whose files lie here, for tags that only their id leads to
     droplets: Mapping[int, str] = field(default_factory=dict)  # ever made, by id: one may come back without tags
     keys: Mapping[int, str] = field(default_factory=dict)  # ever made, by id
+    tags: frozenset[str] = frozenset()  # that launches whose files lie here asked for
 
     def droplets_here(self, name: str) -> tuple[int, ...]:
         """Name the droplets of launches whose files lie here: one that has just answered may not be listed yet."""
@@ -93,7 +94,7 @@ def inventory(
     if any(_is_key_of(one, name, None) for one in every if one not in keys):
         kept.add(tags.ship_tag(name))  # another launch: its key comes first, its droplet may not be listed yet
     launches = {*known.here, *({launch} if launch else ())} | Found(droplets, keys, ()).launches
-    asked_for = {tag for one in known.asked for tag in one.tags if launch in (None, one.launch)}
+    asked_for = known.tags.union(*(one.tags for one in known.asked if launch in (None, one.launch)))
     return Found(droplets, keys, _own_tags(client, name, launches, droplets, asked_for, frozenset(kept)))
 
 
@@ -215,6 +216,18 @@ def _is_common(tag: str) -> bool:
 def others_carry(client: Client, tag: str, mine: Collection[int]) -> bool:
     """Whether other droplets than these carry a tag."""
     return any(one.id not in mine for one in client.droplets(tag=tag))
+
+
+def known_here(journal: Journal, cloud: Cloud, files_root: Path, name: str, launch: str | None) -> Known:
+    """Gather what this machine knows of a ship, or of one launch of it."""
+    here = launched_here(files_root, name, launch)
+    return Known(
+        asked=tuple(one for one in journal.asked(cloud.value) if is_asked_by(one, name, launch)),
+        here=here,
+        droplets=journal.made(cloud.value, Kind.DROPLET),
+        keys=journal.made(cloud.value, Kind.KEY),
+        tags=journal.tags(cloud.value, here),
+    )
 
 
 def launched_here(files_root: Path, name: str, launch: str | None) -> frozenset[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -98,6 +98,11 @@ class Journal:
             elif entry.what == ENDED:
                 found = {key: one for key, one in found.items() if one.launch != entry.launch}
         return tuple(found.values())
+
+    def tags(self, cloud: str, launches: Collection[str]) -> frozenset[str]:
+        """Name the tags that launches asked for on a cloud, ended or not: not all are theirs alone."""
+        found = (one for one in self.entries() if one.cloud == cloud and one.what == INTENT and one.launch in launches)
+        return frozenset(tag for one in found for tag in one.tags.split())
 
     def made(self, cloud: str, kind: Kind) -> dict[int, str]:
         """

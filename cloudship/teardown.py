@@ -29,7 +29,7 @@ from cloudship.errors import (
     Unreachable,
 )
 from cloudship.events import Destroying, Gone, Noted, Notify, Remained, nobody
-from cloudship.inventory import Found, Known, is_asked_by, launched_here, others_carry, settled
+from cloudship.inventory import Found, known_here, others_carry, settled
 from cloudship.journal import Asked, Journal
 from cloudship.keys import LaunchFiles
 from cloudship.models import Cloud, Destroyed, Droplet, Key, Kind, Left, Receipt, Timeouts
@@ -69,26 +69,24 @@ def down(
         LeftBehind: something could not be proved gone; it names it and its price.
     """
     limits = timeouts or Timeouts()
-    asked = tuple(one for one in journal.asked(client.cloud.value) if is_asked_by(one, name, launch))
-    here = launched_here(files_root, name, launch)
-    made = (journal.made(client.cloud.value, kind) for kind in (Kind.DROPLET, Kind.KEY))
-    known = Known(asked, here, *made)
+    known = known_here(journal, client.cloud, files_root, name, launch)
     try:
         found = settled(client, name, launch, known, limits, clock, notify)
     except CloudError as error:
-        if not asked:
+        if not known.asked:
             raise
-        raise _unseen(client.cloud, name, asked, error) from error
+        raise _unseen(client.cloud, name, known.asked, error) from error
     work = _Teardown(client, limits, clock, notify)
     for droplet in found.droplets:
         work.attempt(Kind.DROPLET, str(droplet.id), partial(work.droplet, droplet), droplet.price_hourly)
-    for key in found.keys:
-        work.attempt(Kind.KEY, str(key.id), partial(work.key, key))
     for tag in found.tags if not work.left else ():
         work.attempt(Kind.TAG, tag, partial(work.tag, tag, frozenset(one.id for one in found.droplets)))
+    for key in found.keys:  # last, as it came first: its name leads whoever goes on from here to the launch's tags
+        work.attempt(Kind.KEY, str(key.id), partial(work.key, key))
     if work.left:
         raise _left_behind(client.cloud, name, work)
-    for ended in found.launches | {one.launch for one in asked} | ({launch} if launch else set()) | here:
+    touched = found.launches | {one.launch for one in known.asked} | ({launch} if launch else set()) | known.here
+    for ended in touched:
         _forget(LaunchFiles(files_root / name / ended, ended), name, client.cloud, journal, notify)
     return _receipt(client.cloud, name, found, work, clock)
 

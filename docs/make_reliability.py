@@ -52,6 +52,9 @@ MENDED = (
     "a checkout that a crash left tied to a ship for ever: what is about to be tied is written down first",
     "a machine whose control group was half removed by a kill did not boot again, and its mounts and cable stayed",
     "a machine that did not boot left its mounts, its cable and its control group on the host",
+    "a closed terminal: the first word that nobody heard broke the clean-up off, and the droplet leaked",
+    "a sweep that was killed between key and launch tag left the tag for ever: the key goes last",
+    "the tag of a ship's end stayed when `down` was broken off behind its droplet: the journal knows it",
 )
 TEXT = """# How it is proved that nothing leaks
 
@@ -60,16 +63,16 @@ one point of it, and is then judged by a process that has seen nothing: `cloudsh
 be what it was, seven foreign objects that look like ours must be untouched, no private key may be left on this
 machine, and neither the token nor a value of the app may be in any output, request, journal, user-data or file.
 
-The points are not written by hand: a launch and a teardown that go well are watched, and every call of the API, every
-command on the droplet, every write of the journal and every file of a launch is a point, before and after. A new call
+The points are not written by hand: commands that go well are watched, and every call of the API, every command on
+the droplet, every write of the journal and every file of a launch is a point, before and after. A new call
 is covered by itself. The clock is stepped and moves the local cloud's with it, so that waits cost nothing. What stands
 for the droplet at the seams of SSH, git and HTTP is in `tests/campaign/machine.py`; real machines are in
 `tests/booted/`.
 
 | campaign | what it does |
 | --- | --- |
-| T1 | SIGKILL at every point of `up` and `down`; then `down`, and then `up` again, which must make exactly one ship |
-| T2 | SIGINT once, SIGINT twice, SIGTERM: exit status and time are right, nothing is left after one |
+| T1 | SIGKILL at every point of `up`, `down`, `deploy`, `reap`; then the same again, which ends well, and then `down` |
+| T2 | at every such point Ctrl-C once and twice, SIGTERM, SIGHUP, a closed terminal: nothing is half done after one |
 | T3 | the client's machine crashes at every write of `up` and `down`, and six file systems lose what was not synced |
 | T4 | every call of a launch meets an error status: once, three times, for ever, before and after its effect |
 | T5 | every call meets a broken answer: reset, silence, half a body, HTML, drops, redirects |

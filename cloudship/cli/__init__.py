@@ -11,13 +11,23 @@ import sys
 
 def main() -> None:
     """Run the command line, and exit."""
-    sys.exit(run(sys.argv[1:]))
+    from cloudship.cli.streams import lead_nowhere
+
+    status = run(sys.argv[1:])
+    try:
+        if sys.stdout is not None:  # it is none where it was closed before we began
+            sys.stdout.flush()
+    except (OSError, ValueError):  # nobody takes the result
+        lead_nowhere(sys.stdout)
+        status = status or 1
+    sys.exit(status)
 
 
 def run(words: list[str]) -> int:
     """Run one command, and give the exit status: 0, 1, 2, 130 or 143."""
     from cloudship.cli import words as words_of
     from cloudship.cli.interrupts import Interrupts
+    from cloudship.cli.streams import spoken
 
     words = words_of.flags_first(words)
 
@@ -31,4 +41,5 @@ def run(words: list[str]) -> int:
     from cloudship.cli import failure
     from cloudship.cli.app import app
 
-    return failure.guarded(lambda: app(args=words, prog_name="cloudship", standalone_mode=False), words, interrupts)
+    with spoken():
+        return failure.guarded(lambda: app(args=words, prog_name="cloudship", standalone_mode=False), words, interrupts)

@@ -10,8 +10,10 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from campaign.machine import FakeShell, stand_in
 from campaign.points import Point, Watch, hurry_the_wire, step_the_clock
@@ -46,7 +48,7 @@ def run(
         act: is told of each moment at a boundary.
         mutate: breaks something in the fork first, to see whether a campaign notices.
     """
-    return fork(lambda: _command(words, knobs, act, mutate), environ)
+    return fork(work_of(words, knobs, act, mutate), environ)
 
 
 def fork(work: Callable[[], int], environ: dict[str, str]) -> Ended:
@@ -55,24 +57,29 @@ def fork(work: Callable[[], int], environ: dict[str, str]) -> Ended:
     began = time.monotonic()
     pid = os.fork()
     if pid == 0:
-        _child(work, environ, writing)
+        child(work, environ, lambda: _say_into(writing))
     os.close(writing)
     output = _collected(reading, pid, began)
-    _, waited = os.waitpid(pid, 0)
-    status = -os.WTERMSIG(waited) if os.WIFSIGNALED(waited) else os.WEXITSTATUS(waited)
-    return Ended(status, output, time.monotonic() - began)
+    return Ended(waited(pid), output, time.monotonic() - began)
 
 
-def _child(work: Callable[[], int], environ: dict[str, str], writing: int) -> None:
+def child(work: Callable[[], int], environ: dict[str, str], attach: Callable[[], None]) -> NoReturn:
+    """
+    Carry out a case's work in a fork, and end with the status that it gives.
+
+    Args:
+        work: is done.
+        environ: variables of its own.
+        attach: puts the fork's three streams in their places, in a session of its own.
+    """
     status = 70
     gc.freeze()  # a collection would copy every page of the parent's heap
     try:
         os.setsid()
-        for stream in (1, 2):
-            os.dup2(writing, stream)
+        attach()
         sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
         sys.stderr = os.fdopen(2, "w", encoding="utf-8", buffering=1, closefd=False)
-        sys.stdin = open(os.devnull)  # noqa: PTH123, SIM115  it lives as long as the process
+        sys.stdin = os.fdopen(0, closefd=False)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         os.environ.update(environ)
@@ -80,9 +87,29 @@ def _child(work: Callable[[], int], environ: dict[str, str], writing: int) -> No
     except BaseException:  # noqa: BLE001  whatever it is, the parent must see it
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
         os._exit(status)
+
+
+def waited(pid: int) -> int:
+    """Wait for a fork to end; the number of the signal that killed it is negative."""
+    _, ended = os.waitpid(pid, 0)
+    return -os.WTERMSIG(ended) if os.WIFSIGNALED(ended) else os.WEXITSTATUS(ended)
+
+
+def _say_into(writing: int) -> None:
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for stream in (1, 2):
+        os.dup2(writing, stream)
+
+
+def work_of(
+    words: list[str], knobs: LocalCloud, act: Callable[[Point], None], mutate: Callable[[], None] = lambda: None
+) -> Callable[[], int]:
+    """Give what a fork does to run `cloudship WORDS`, see `run`."""
+    return lambda: _command(words, knobs, act, mutate)
 
 
 def _command(words: list[str], knobs: LocalCloud, act: Callable[[Point], None], mutate: Callable[[], None]) -> int:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from campaign import case, cloudbox, oracle, points
+from campaign import case, cloudbox, oracle, points, terminal
 from campaign.case import Ended
 from campaign.cloudbox import SHIP, CloudBox
 from campaign.points import Point
-from cloudship import tags
+from cloudship import tags, waiting
 
+Act = Callable[[Point], None]
 SOAK = os.environ.get("CLOUDSHIP_SOAK") == "1"  # the long campaigns, at the floors of the programme
 
 
@@ -42,33 +43,78 @@ class Field:
         self.count += 1
         return self.folder / f"case-{self.count}"
 
-    def up(self, place: Path, act: object = None) -> Ended:
+    def prepare(self, verb: str, place: Path) -> None:
+        """Bring about what a verb is for: a ship, and for `reap` one whose time will be over."""
+        if verb != "up":
+            ready = self.up(place, None, *(("--ttl", "1h") if verb == "reap" else ()))
+            assert ready.status == 0, ready.output
+
+    def up(self, place: Path, act: Act | None = None, *more: str) -> Ended:
         """Launch the ship in a fork."""
-        words = ["up", str(self.app), "--name", SHIP, "--cloud", "local", "--env", f"SECRET={oracle.CANARY}"]
-        return self._run(words, place, act)
+        return self._run([*self.words("up"), *more], place, act)
 
-    def down(self, place: Path, act: object = None) -> Ended:
+    def down(self, place: Path, act: Act | None = None) -> Ended:
         """Take it down in a fork."""
-        return self.run(["down", SHIP], place, act)
+        return self._run(self.words("down"), place, act)
 
-    def run(self, words: list[str], place: Path, act: object = None) -> Ended:
+    def deploy(self, place: Path, act: Act | None = None) -> Ended:
+        """Deploy to it in a fork, with a value that it does not have yet."""
+        return self._run(self.words("deploy"), place, act)
+
+    def reap(self, place: Path, act: Act | None = None) -> Ended:
+        """Reap in a fork, two hours later."""
+        return self._run(self.words("reap"), place, act, _two_hours_later)
+
+    def run(self, words: list[str], place: Path, act: Act | None = None) -> Ended:
         """Run any other verb in a fork."""
         return self._run([*words, "--cloud", "local"], place, act)
+
+    def on_terminal(self, verb: str, place: Path, closed_at: Point | None = None, columns: int = 80) -> Ended:
+        """Run a verb on a terminal of its own, which is closed at a point."""
+        mutate = _two_hours_later if verb == "reap" else _nothing
+        work = case.work_of(self.words(verb), self.box.knobs, terminal.acting(closed_at), mutate)
+        return terminal.fork(work, self.environment(place), columns=columns)
+
+    def words(self, verb: str) -> list[str]:
+        """Give the words of a verb, as cases say it."""
+        source, secret = str(self.app), oracle.CANARY
+        said = {
+            "up": ["up", source, "--name", SHIP, "--env", f"SECRET={secret}"],
+            "down": ["down", SHIP],
+            "deploy": ["deploy", SHIP, source, "--env", f"MORE={secret}"],
+            "reap": ["reap"],
+        }
+        return [*said[verb], "--cloud", "local"]
+
+    def environment(self, place: Path) -> dict[str, str]:
+        """Give the variables of a case."""
+        return case.environment(place) | {"CLOUDSHIP_LOCAL_DIR": str(self.box.directory)}
 
     def trace(self, verb: str) -> list[Point]:
         """Watch a command that goes well, once, and list its points."""
         if verb not in self.traces:
             place, seen = self.place(), place_of_trace(self.folder, verb)
             seen.unlink(missing_ok=True)
-            if verb == "down":
-                self.up(place)
+            self.prepare(verb, place)
             self.traces[verb] = _watched(getattr(self, verb), place, seen)
             assert [] == oracle.judge(self.box, place, self.down(place))
         return self.traces[verb]
 
-    def _run(self, words: list[str], place: Path, act: object) -> Ended:
-        environ = case.environment(place) | {"CLOUDSHIP_LOCAL_DIR": str(self.box.directory)}
-        return case.run(words, self.box.knobs, environ, act or (lambda _point: None))  # type: ignore[arg-type]
+    def _run(self, words: list[str], place: Path, act: Act | None, mutate: Callable[[], None] | None = None) -> Ended:
+        return case.run(words, self.box.knobs, self.environment(place), act or _pass, mutate or _nothing)
+
+
+def _pass(_point: Point) -> None:
+    """Let a command go on."""
+
+
+def _nothing() -> None:
+    """Break nothing."""
+
+
+def _two_hours_later() -> None:
+    real = waiting.REAL.wall
+    object.__setattr__(waiting.REAL, "wall", lambda: real() + 7200)
 
 
 def place_of_trace(folder: Path, verb: str) -> Path:

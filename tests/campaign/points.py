@@ -122,7 +122,8 @@ def kill_at(point: Point, number: int) -> Callable[[Point], None]:
 
 
 def _named(descriptor: int) -> str:
-    return _IDS.sub("N", Path(f"/proc/self/fd/{descriptor}").resolve().name)
+    name = Path(f"/proc/self/fd/{descriptor}").resolve().name
+    return re.sub("-[0-9]+$", "", _IDS.sub("N", name))  # the number of a case is no part of it
 
 
 def _plain(url: str) -> str:

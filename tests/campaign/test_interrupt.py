@@ -1,4 +1,4 @@
-"""T2: SIGINT once, SIGINT twice and SIGTERM at points of a launch: once leaves nothing, twice ends at once."""
+"""T2: signals, and a terminal that is closed, at points of every command: one of them leaves nothing half done."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ import os
 import random
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from campaign import oracle
-from campaign.conftest import SOAK, Field, record, told
+from campaign.case import Ended
+from campaign.conftest import SOAK, Field, not_one_ship, record, told
 from campaign.points import Point, kill_at
 
-SHARDS, CASES = 8, 850 if SOAK else 200
-WAYS = ("once", "twice", "terminated")
-STATUS = {"once": 130, "twice": 130, "terminated": 143}
+SHARDS, CASES = 8, 1000 if SOAK else 230
+VERBS = ("up", "down", "deploy", "reap")
+SIGNALS = {"once": signal.SIGINT, "terminated": signal.SIGTERM, "hung up": signal.SIGHUP}
+WAYS = (*SIGNALS, "twice", "terminal closed")
+STATUS = {"once": 130, "twice": 130, "terminated": 143, "hung up": 143, "terminal closed": 143}
 SECONDS = 4.0  # of a whole case; the second signal may take two of them
 
 
-def _cases(ground: Field) -> list[tuple[str, Point]]:
-    every = [(way, point) for way in WAYS for point in ground.trace("up")]
+def _cases(ground: Field) -> list[tuple[str, str, Point]]:
+    every = [(way, verb, point) for way in WAYS for verb in VERBS for point in ground.trace(verb)]
     return random.Random(2).sample(every, min(CASES, len(every)))  # noqa: S311  the same sample every time
 
 
@@ -36,22 +40,38 @@ def _twice(point: Point) -> Callable[[Point], None]:
     return act
 
 
+def _ended(ground: Field, way: str, verb: str, point: Point, place: Path) -> Ended:
+    if way == "terminal closed":
+        return ground.on_terminal(verb, place, closed_at=point)
+    act = _twice(point) if way == "twice" else kill_at(point, SIGNALS[way])
+    run: Callable[..., Ended] = getattr(ground, verb)
+    return run(place, act)
+
+
+def _half_done(ground: Field, verb: str) -> list[str]:
+    """Say what is half done after one signal: a ship is there or it is not, a deploy changed nothing of it."""
+    if verb == "deploy":
+        return not_one_ship(ground)
+    left = oracle.difference(ground.box)
+    return left if verb == "up" or not left else not_one_ship(ground)
+
+
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_interrupts(ground: Field, shard: int) -> None:
-    """Exit status and time are right, nothing is left after one, and after two `down` clears what is."""
+    """Exit status and time are right, nothing is half done after one, and after two `down` clears what is."""
     wrong = {}
     cases = _cases(ground)[shard::SHARDS]
-    for way, point in cases:
+    for way, verb, point in cases:
         place = ground.place()
-        number = signal.SIGTERM if way == "terminated" else signal.SIGINT
-        ended = ground.up(place, _twice(point) if way == "twice" else kill_at(point, number))
+        ground.prepare(verb, place)
+        ended = _ended(ground, way, verb, point, place)
         found = [] if ended.status == STATUS[way] else [f"it ended with {ended.status}: {ended.output[-400:]}"]
         if way != "twice":
-            found += oracle.difference(ground.box)
+            found += _half_done(ground, verb)
         if ended.seconds > SECONDS:
             found.append(f"it took {ended.seconds:.1f} s")
         found += oracle.judge(ground.box, place, ended)
         if found:
-            wrong[f"{way} {point}"] = found
-    record("T2 interrupts", cases=len(cases), points=len({str(point) for _, point in cases}))
+            wrong[f"{way} {verb} {point}"] = found
+    record("T2 interrupts", cases=len(cases), points=len({(verb, point) for _, verb, point in cases}))
     assert not wrong, told(wrong)
