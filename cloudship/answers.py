@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 from ipaddress import IPv4Address
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ def read(make: Callable[[], T]) -> T:
     """
     try:
         return make()
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadAnswer(f"The cloud's API answered something else than it documents: {type(error).__name__}") from error
 
 
@@ -37,17 +37,30 @@ def droplet(told: Mapping[str, Any]) -> Droplet:
             id=told["id"],
             name=told["name"],
             status=DropletStatus(told["status"]),
-            ip_address=IPv4Address(public[0]["ip_address"]) if public else None,
+            ip_address=IPv4Address(str(public[0]["ip_address"])) if public else None,
             image=shot.get("slug") or shown,
             image_name=shown,
             size=told["size_slug"],
             region=told["region"]["slug"],
             price_hourly=told["size"]["price_hourly"],
-            tags=frozenset(told["tags"] or ()),
-            created_at=datetime.fromisoformat(told["created_at"].replace("Z", "+00:00")),
+            tags=_texts(told["tags"]),
+            created_at=_moment(told["created_at"]),
         )
 
     return read(make)
+
+
+def _texts(told: Any) -> frozenset[str]:
+    """Read a list of texts; a text alone would be taken for its letters."""
+    if not isinstance(told, (list, type(None))):
+        raise TypeError("no list")
+    return frozenset(told or ())
+
+
+def _moment(text: str) -> datetime:
+    """Read a time; one that names no zone is in UTC, as all of the API's are."""
+    found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return found if found.tzinfo is not None else found.replace(tzinfo=timezone.utc)
 
 
 def key(told: Mapping[str, Any]) -> Key:
@@ -63,7 +76,7 @@ def image(told: Mapping[str, Any]) -> Image:
             slug=told["slug"],
             name=told["name"],
             distribution=told["distribution"],
-            regions=frozenset(told["regions"]),
+            regions=_texts(told["regions"]),
         )
     )
 
@@ -78,7 +91,7 @@ def size(told: Mapping[str, Any]) -> Size:
             disk_gib=told["disk"],
             price_hourly=told["price_hourly"],
             available=told["available"],
-            regions=frozenset(told["regions"]),
+            regions=_texts(told["regions"]),
         )
     )
 
@@ -86,7 +99,5 @@ def size(told: Mapping[str, Any]) -> Size:
 def region(told: Mapping[str, Any]) -> Region:
     """Read a region."""
     return read(
-        lambda: Region(
-            slug=told["slug"], name=told["name"], available=told["available"], sizes=frozenset(told["sizes"])
-        )
+        lambda: Region(slug=told["slug"], name=told["name"], available=told["available"], sizes=_texts(told["sizes"]))
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -51,7 +52,7 @@ from cloudship.wire import Answer, Wire
 
 T = TypeVar("T")
 PER_PAGE = 200  # the most that the API gives
-_MOST_PAGES = 500
+_MOST_PAGES, _LOOKS = 100, 3
 _TRANSIENT = (RateLimited, ServerFault, Unreachable, BadAnswer)
 _PASSING = ("pending event", "please try again")  # 422s that DigitalOcean says will pass; only its text tells
 # What the library raises itself, each named, and what it stumbles over in an answer that is not as documented.
@@ -158,9 +159,9 @@ class Client:
         try:
             self._call(droplet.create)
         except BadAnswer:
-            if not isinstance(droplet.id, int):
+            if type(droplet.id) is not int:
                 raise
-        if not isinstance(droplet.id, int):
+        if type(droplet.id) is not int:
             raise BadAnswer("The create was answered without an id")
         return droplet.id
 
@@ -230,21 +231,24 @@ class Client:
             notify=self._notify,
         )
 
-    def _all(self, path: str, key: str, asked: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Read every page ourselves: the library takes an error on a later page for the end."""
-        found: list[dict[str, Any]] = []
-        for page in range(1, _MOST_PAGES):
-            told = self._get(path, {**(asked or {}), "per_page": PER_PAGE, "page": page})
-            items, meta = told.get(key), told.get("meta")
-            total = meta.get("total") if isinstance(meta, dict) else None
-            if not isinstance(items, list) or not isinstance(total, int):
-                raise BadAnswer(f"GET {path} was answered without {key} or their total")
-            found += items
+    def _all(self, path: str, key: str, asked: Mapping[str, Any] | None = None) -> list[Any]:
+        """Read a listing whole, again where it shifted under us: the library takes an error on a page for the end."""
+        for _ in range(_LOOKS - 1):
+            with suppress(_TornError):
+                return self._pages(path, key, asked or {})
+        return self._pages(path, key, asked or {})
+
+    def _pages(self, path: str, key: str, asked: Mapping[str, Any]) -> list[Any]:
+        found: dict[str, Any] = {}
+        for page in range(1, _MOST_PAGES + 1):
+            items, total = _page(self._get(path, {**asked, "per_page": PER_PAGE, "page": page}), path, key)
+            before = len(found)
+            found |= {_identity(one): one for one in items}
             if len(found) >= total:
-                return found
-            if not items:
+                return list(found.values())
+            if len(found) == before:  # the end came too early, or a page leads back to one that was read
                 break
-        raise BadAnswer(f"GET {path} gave {len(found)} of its {key} and then no more")
+        raise _TornError(f"GET {path} gave {len(found)} of its {key} and then no more")
 
     def _call(self, call: Callable[[], T]) -> T:
         """Carry out one call of the library, and turn whatever goes wrong into ours."""
@@ -253,6 +257,23 @@ class Client:
             return call()
         except LIBRARY as error:
             raise _mapped(self._wire.last, error, self._endpoint.token) from error
+
+
+class _TornError(BadAnswer):
+    """A listing of which a part did not come."""
+
+
+def _page(told: Mapping[str, Any], path: str, key: str) -> tuple[list[Any], int]:
+    items, meta = told.get(key), told.get("meta")
+    total = meta.get("total") if isinstance(meta, dict) else None
+    if not isinstance(items, list) or type(total) is not int or len(items) > total:
+        raise BadAnswer(f"GET {path} was answered without {key} or their total")
+    return items, total
+
+
+def _identity(item: Any) -> str:
+    """Tell an object of a listing from the others: a listing that shifts shows one twice, and another not at all."""
+    return repr([item.get(name) for name in ("id", "slug", "name")] if isinstance(item, dict) else item)
 
 
 def _mapped(answer: Answer | None, error: Exception, token: Secret) -> CloudError:

@@ -81,6 +81,12 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
 
+class Told(Value):
+    """Base of what an API told: a number is a number there, a text a text, and nothing is made into the other."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+
 class Secret:
     """
     A text that never shows itself: repr, str and format give `***`.
@@ -154,7 +160,7 @@ class Endpoint(Value):
     token: Secret
 
 
-class Droplet(Value):
+class Droplet(Told):
     """A droplet as the API told it."""
 
     id: int
@@ -170,7 +176,7 @@ class Droplet(Value):
     created_at: datetime
 
 
-class Key(Value):
+class Key(Told):
     """An SSH key of the account."""
 
     id: int
@@ -179,7 +185,7 @@ class Key(Value):
     public_key: str
 
 
-class Image(Value):
+class Image(Told):
     """An image that the cloud offers."""
 
     id: int
@@ -189,7 +195,7 @@ class Image(Value):
     regions: frozenset[str] = frozenset()
 
 
-class Size(Value):
+class Size(Told):
     """A size that the cloud offers."""
 
     slug: str
@@ -201,7 +207,7 @@ class Size(Value):
     regions: frozenset[str] = frozenset()
 
 
-class Region(Value):
+class Region(Told):
     """A region that the cloud offers."""
 
     slug: str
@@ -309,7 +315,7 @@ def rfc3339(unix: float | None) -> str | None:
     return datetime.fromtimestamp(unix, timezone.utc).isoformat().replace("+00:00", "Z")
 
 
-class Account(Value):
+class Account(Told):
     """The account's standing."""
 
     email: str

@@ -110,8 +110,18 @@ def shell_quote(text: str) -> str:
 
 
 def json_quote(value: Any) -> str:
-    """Quote for YAML and JSON, pure ASCII."""
+    """Quote for JSON, pure ASCII."""
     return json.dumps(value, ensure_ascii=True, default=_plain)
+
+
+def yaml_quote(value: Any) -> str:
+    """Quote for YAML, pure ASCII: it knows JSON's words, but takes JSON's two halves of a letter for two letters."""
+    text = json.dumps(value, ensure_ascii=False, default=_plain)
+    return "".join(letter if " " <= letter <= "~" else _escaped(ord(letter)) for letter in text)
+
+
+def _escaped(letter: int) -> str:
+    return f"\\u{letter:04x}" if letter < 0x10000 else f"\\U{letter:08x}"  # noqa: PLR2004  what four digits can say
 
 
 def nginx_quote(text: str) -> str:
@@ -200,7 +210,8 @@ def _templates() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701  no HTML is rendered; each language has its own filter
     )
-    environment.filters.update(json=json_quote, nginx=nginx_quote, systemd=systemd_quote, shell=shell_quote)
+    environment.filters.update(json=json_quote, yaml=yaml_quote)
+    environment.filters.update(nginx=nginx_quote, systemd=systemd_quote, shell=shell_quote)
     return environment
 
 

@@ -226,13 +226,13 @@ def _without_login(url: str) -> tuple[str, Secret | None]:
     Raises:
         ValueError: it is no URL that is taken; the message does not show it.
     """
+    if not url.isprintable() or re.search(r"[\s\\]", url):
+        raise ValueError("it has blanks or letters that none has")
     if "://" not in url:
         return url, None  # the short form of ssh, which has no password
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES:
         raise ValueError(f"of the kind {parts.scheme!r}")
-    if re.search(r"[\s\\\x00-\x1f\x7f]", url):
-        raise ValueError("it has blanks or letters that none has")
     user, _, host = parts.netloc.rpartition("@")
     if parts.scheme != "file" and (not parts.hostname or host.startswith("-") or parts.port == 0):
         raise ValueError("it names no host")

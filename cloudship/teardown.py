@@ -33,7 +33,7 @@ from cloudship.inventory import Found, known_here, others_carry, settled
 from cloudship.journal import Asked, Journal
 from cloudship.keys import LaunchFiles
 from cloudship.models import Cloud, Destroyed, Droplet, Key, Kind, Left, Receipt, Timeouts
-from cloudship.waiting import ONCE_A_SECOND, REAL, Clock, Pace, Pending, Ready, until
+from cloudship.waiting import ONCE_A_SECOND, REAL, Clock, Pace, Pending, Ready, retrying, until
 
 T = TypeVar("T")
 MINIMUM_SECONDS, MINIMUM_COST = 60.0, 0.01  # what DigitalOcean bills at least, since 2026-01-01
@@ -228,16 +228,21 @@ def extend(client: Client, droplet: Droplet, expires: int) -> None:
             retire_tag(client, old, droplet.id)
 
 
-def retire_tag(client: Client, tag: str, droplet_id: int) -> None:
+def retire_tag(
+    client: Client, tag: str, droplet_id: int, *, timeouts: Timeouts | None = None, clock: Clock = REAL
+) -> None:
     """
     Take a tag off a droplet, and away where nobody else carries it.
 
-    In one call where that is possible: a tag that was taken off, and not yet away, would be nobody's to find.
+    In one call where that is possible: a tag that was taken off, and not yet away, would be nobody's to find. Asked
+    for again where the API stumbles: taking away is not making.
     """
-    if others_carry(client, tag, {droplet_id}):
-        client.detach_tag(tag, droplet_id)
-    else:
-        _ignoring_absence(lambda: client.delete_tag(tag))
+    shared = others_carry(client, tag, {droplet_id})
+
+    def take_off() -> None:
+        _ignoring_absence(lambda: client.detach_tag(tag, droplet_id) if shared else client.delete_tag(tag))
+
+    retrying(f"taking {tag} off", take_off, on=_PASSING, limit=(timeouts or Timeouts()).visible, clock=clock)
 
 
 def cost(price_hourly: float, seconds: float) -> float:

@@ -37,6 +37,7 @@ def run(
     environ: dict[str, str],
     act: Callable[[Point], None],
     mutate: Callable[[], None] = lambda: None,
+    wire: float = 0.3,
 ) -> Ended:
     """
     Run `cloudship WORDS` in a fork, with a stand-in for the droplet and a stepped clock.
@@ -47,8 +48,9 @@ def run(
         environ: variables of its own.
         act: is told of each moment at a boundary.
         mutate: breaks something in the fork first, to see whether a campaign notices.
+        wire: seconds that one request may take.
     """
-    return fork(work_of(words, knobs, act, mutate), environ)
+    return fork(work_of(words, knobs, act, mutate, wire), environ)
 
 
 def fork(work: Callable[[], int], environ: dict[str, str]) -> Ended:
@@ -106,19 +108,25 @@ def _say_into(writing: int) -> None:
 
 
 def work_of(
-    words: list[str], knobs: LocalCloud, act: Callable[[Point], None], mutate: Callable[[], None] = lambda: None
+    words: list[str],
+    knobs: LocalCloud,
+    act: Callable[[Point], None],
+    mutate: Callable[[], None] = lambda: None,
+    wire: float = 0.3,
 ) -> Callable[[], int]:
     """Give what a fork does to run `cloudship WORDS`, see `run`."""
-    return lambda: _command(words, knobs, act, mutate)
+    return lambda: _command(words, knobs, act, mutate, wire)
 
 
-def _command(words: list[str], knobs: LocalCloud, act: Callable[[Point], None], mutate: Callable[[], None]) -> int:
+def _command(
+    words: list[str], knobs: LocalCloud, act: Callable[[Point], None], mutate: Callable[[], None], wire: float
+) -> int:
     from cloudship import cli
 
     stand_in()
     mutate()
     step_the_clock(knobs)
-    hurry_the_wire()
+    hurry_the_wire(wire)
     Watch(act).install(FakeShell)
     return cli.run(words)
 

@@ -68,16 +68,17 @@ def running(directory: Path) -> Iterator[CloudBox]:
 def _foreign(client: Client) -> None:
     """Make what must never be touched: it shares names, prefixes or tags with the ship."""
     launch, ours = "f" * 10, tags.launch_tags
-    _droplet(client, tags.droplet_name(SHIP, launch), ())
-    _droplet(client, "half-tagged", (tags.SHARED, tags.ship_tag(SHIP)))
-    _droplet(client, tags.droplet_name(f"{SHIP}2", launch), ours(f"{SHIP}2", launch, "me", None, None))
-    _droplet(client, tags.droplet_name("other", "e" * 10), ours("other", "e" * 10, "you", PAST, None))
+    foreign_droplet(client, tags.droplet_name(SHIP, launch), ())
+    foreign_droplet(client, "half-tagged", (tags.SHARED, tags.ship_tag(SHIP)))
+    foreign_droplet(client, tags.droplet_name(f"{SHIP}2", launch), ours(f"{SHIP}2", launch, "me", None, None))
+    foreign_droplet(client, tags.droplet_name("other", "e" * 10), ours("other", "e" * 10, "you", PAST, None))
     client.create_key(f"{tags.SHARED}:{SHIP}:not-a-launch", mint("x").public)
     client.create_key(SHIP, mint("x").public)
     client.create_key(tags.key_name(f"{SHIP}2", launch, int(time.time())), mint("x").public)
 
 
-def _droplet(client: Client, name: str, carried: tuple[str, ...]) -> None:
+def foreign_droplet(client: Client, name: str, carried: tuple[str, ...]) -> None:
+    """Make a droplet that is not ours."""
     asked = DropletRequest(
         name=name,
         region="nyc3",

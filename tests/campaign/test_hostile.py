@@ -20,7 +20,7 @@ from cloudship.errors import CloudshipError
 
 SHARDS, CASES = 8, None if SOAK else 300
 _KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1bXk6Zc1Yb3i1zq8r3n6jP9o8QvC1xq0m1o2n3p4q5"
-_SOURCES = ("fetched", "exist", "path", "URL", "branch", "App", "app was found", "empty", "send", "file", "no commit")
+_SOURCES = ("fetched", "exist", "path", "URL", "branch", "App", "app was found", "empty", "sen", "file", "no commit")
 
 
 @dataclass(frozen=True)

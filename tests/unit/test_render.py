@@ -70,6 +70,14 @@ def test_settings_arrive_exactly() -> None:
     assert hostile == _droplet(_parsed(PUSHED.model_copy(update={"settings": hostile})))["settings"]
 
 
+def test_letters_of_every_size_pass_through_yaml() -> None:
+    """Also those that JSON writes in two halves, which YAML would take for two letters."""
+    key = "ssh-ed25519 AAAA caf\u00e9 \u2028 \x7f \U0001f6a2 {{x}} #"
+    assert [key] == _parsed(PUSHED.model_copy(update={"authorized_keys": (key,)}))["users"][0]["ssh_authorized_keys"]
+    settings = {"build": "echo \U0001f6a2"}
+    assert settings == _droplet(_parsed(PUSHED.model_copy(update={"settings": settings})))["settings"]
+
+
 def test_the_program_is_packed_whole_and_the_same_each_time() -> None:
     """Equal files give equal bytes."""
     packed = _file(_parsed(PUSHED), "/opt/cloudship/droplet.tar.bz2")

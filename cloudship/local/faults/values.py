@@ -201,7 +201,7 @@ class ComesBack(Fault):
 
 
 class DropletLimit(Fault):
-    """The account may have no more droplets than this."""
+    """The account may have no more droplets than this, or as many; without, as many as a new account."""
 
     kind: Literal["droplet_limit"]
     limit: int = Field(ge=0)

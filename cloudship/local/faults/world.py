@@ -142,7 +142,7 @@ class World:
 
     def droplet_limit(self, usual: int) -> int:
         """Say how many droplets the account may have."""
-        return min([usual, *(one.limit for one in self._book.standing(values.DropletLimit))])
+        return min((one.limit for one in self._book.standing(values.DropletLimit)), default=usual)
 
     def admit(self, asked: dict[str, Any], present: int, usual: int) -> None:
         """

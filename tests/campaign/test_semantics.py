@@ -1,0 +1,376 @@
+"""T7, the rest of it: answers that were changed on the way, a token that ends between any two calls, long listings."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import random
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from campaign import case, cloudbox, oracle
+from campaign.cloudbox import SHIP, CloudBox
+from campaign.conftest import SOAK, Field, preload, record, told
+from campaign.faraway import Faraway, played
+from campaign.points import Point
+from campaign.relay import Answer, Exchange, Plan, changing
+
+SHARDS, BODIES = 8, 2000 if SOAK else 80
+IMAGES = ("ubuntu-20-04-x64", "ubuntu-22-04-x64", "ubuntu-24-04-x64")
+
+
+@pytest.fixture(scope="module")
+def cloud(field_of_cases: Field) -> Iterator[Faraway]:
+    """The host, played for this worker's cloud."""
+    with played(field_of_cases.box, field_of_cases.app, field_of_cases.folder / "host") as found:
+        yield found
+
+
+@pytest.fixture
+def host(cloud: Faraway, ground: Field) -> Faraway:
+    """The same, with this test's environment."""
+    return cloud
+
+
+def _droplets(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Answer:
+    """Change every droplet that is told of."""
+
+    def whole(told: Any) -> Any:
+        if isinstance(told.get("droplet"), dict):
+            told["droplet"] = change(told["droplet"])
+        if isinstance(told.get("droplets"), list):
+            told["droplets"] = [change(one) for one in told["droplets"]]
+        return told
+
+    return changing(whole)
+
+
+def _everywhere(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Answer:
+    def walk(told: Any) -> Any:
+        if isinstance(told, dict):
+            return change({key: walk(value) for key, value in told.items()})
+        return [walk(one) for one in told] if isinstance(told, list) else told
+
+    return changing(walk)
+
+
+def _moving() -> Answer:
+    """Give a droplet another address each time that it is told of."""
+    count = iter(range(1, 250))
+
+    def change(one: dict[str, Any]) -> dict[str, Any]:
+        public = {
+            "ip_address": f"10.9.8.{next(count)}",
+            "netmask": "255.0.0.0",
+            "gateway": "10.0.0.1",
+            "type": "public",
+        }
+        return {**one, "networks": {"v4": [public], "v6": []}}
+
+    return _droplets(change)
+
+
+def _listed_again(times: int) -> Answer:
+    """Go on listing droplets that were deleted, a few times, as a listing that lags does."""
+    known: dict[int, dict[str, Any]] = {}
+    left: dict[int, int] = {}
+
+    def answer(exchange: Exchange) -> bytes:
+        if exchange.method == "DELETE" and exchange.path.startswith("/v2/droplets/"):
+            left[int(exchange.path.rsplit("/", 1)[1].partition("?")[0])] = times
+        if exchange.method != "GET" or not exchange.path.startswith("/v2/droplets/?"):
+            return exchange.written()
+        told = json.loads(exchange.body)
+        known.update({one["id"]: one for one in told["droplets"]})
+        there = {one["id"] for one in told["droplets"]}
+        again = [number for number, more in left.items() if more > 0 and number in known and number not in there]
+        for number in again:
+            left[number] -= 1
+        told["droplets"] += [known[number] for number in again]
+        told["meta"]["total"] += len(again)
+        return exchange.written(json.dumps(told).encode())
+
+    return answer
+
+
+def _without_images(gone: tuple[str, ...]) -> Answer:
+    def answer(exchange: Exchange) -> bytes:
+        if not exchange.path.startswith("/v2/images/"):
+            return exchange.written()
+        if exchange.path.rsplit("/", 1)[1].partition("?")[0] in gone:
+            return exchange.written(b'{"id": "not_found", "message": "gone"}', status=404)
+        told = json.loads(exchange.body)
+        if "images" in told:
+            told["images"] = [one for one in told["images"] if one["slug"] not in gone]
+            told["meta"]["total"] = len(told["images"])
+        return exchange.written(json.dumps(told).encode())
+
+    return answer
+
+
+def _listing(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Answer:
+    return changing(lambda told: change(told) if isinstance(told, dict) and "meta" in told else told)
+
+
+def _linked(told: dict[str, Any]) -> dict[str, Any]:
+    """Let every page lead to itself."""
+    return {**told, "links": {"pages": {"next": "https://api.digitalocean.com/v2/droplets?page=1", "last": "x"}}}
+
+
+def _refusing(method: str, status: int, message: str, path: str = "/v2/") -> Answer:
+    def answer(exchange: Exchange) -> bytes:
+        if exchange.method != method or not exchange.path.startswith(path):
+            return exchange.written()
+        return exchange.written(json.dumps({"id": "x", "message": message}).encode(), status=status)
+
+    return answer
+
+
+def _once(first: Answer, times: int) -> Answer:
+    """Meet only the first so many of what a fault would meet."""
+    left = [times]
+
+    def answer(exchange: Exchange) -> bytes:
+        spoilt = first(exchange) if left[0] else exchange.written()
+        left[0] -= spoilt != exchange.written()
+        return spoilt
+
+    return answer
+
+
+SCENARIOS: dict[str, tuple[Callable[[], Answer], int, str]] = {
+    "an address that changes": (_moving, 1, "SSH on 10.9.8."),
+    "a droplet that is locked": (lambda: _droplets(lambda one: {**one, "locked": True}), 0, "web is up"),
+    "an id that is listed again": (lambda: _listed_again(3), 0, "web is up"),
+    "the default image gone": (lambda: _without_images(IMAGES[:1]), 0, "using ubuntu-22-04-x64"),
+    "two images gone": (lambda: _without_images(IMAGES[:2]), 0, "using ubuntu-24-04-x64"),
+    "all images gone": (lambda: _without_images(IMAGES), 2, "There is no image"),
+    "an account that is locked": (
+        lambda: _refusing("POST", 403, "Your account has been locked; contact support"),
+        2,
+        "has been locked",
+    ),
+    "a key that is there already": (
+        lambda: _refusing("POST", 422, "SSH Key is already in use on your account", "/v2/account/keys"),
+        1,
+        "already in use",
+    ),
+    "an event that is pending": (
+        lambda: _once(_refusing("DELETE", 422, "Droplet already has a pending event.", "/v2/droplets/"), 4),
+        0,
+        "web is up",
+    ),
+    "fields that nobody knows": (lambda: _everywhere(lambda one: {**one, "x_new": {"a": [None]}}), 0, "web is up"),
+    "a state that nobody knows": (lambda: _droplets(lambda one: {**one, "status": "migrating"}), 1, "status unknown"),
+    "tags that are null": (lambda: _droplets(lambda one: {**one, "tags": None}), 1, "not one of cloudship's"),
+    "an image without a slug": (
+        lambda: _droplets(lambda one: {**one, "image": {**one["image"], "slug": None}}),
+        0,
+        "web is up",
+    ),
+    "an image that is null": (lambda: _droplets(lambda one: {**one, "image": None}), 0, "web is up"),
+    "networks that are null": (lambda: _droplets(lambda one: {**one, "networks": None}), 1, "else than it documents"),
+    "an address that is none": (
+        lambda: _droplets(lambda one: {**one, "networks": {"v4": [{"type": "public", "ip_address": "::1"}]}}),
+        1,
+        "else than it documents",
+    ),
+    "an id that is a text": (lambda: _droplets(lambda one: {**one, "id": str(one["id"])}), 1, ""),
+    "an id that is true": (lambda: _droplets(lambda one: {**one, "id": True}), 1, ""),
+    "tags that are one text": (lambda: _droplets(lambda one: {**one, "tags": "cloudship"}), 1, ""),
+    "a price that is no number": (
+        lambda: _droplets(lambda one: {**one, "size": {**one["size"], "price_hourly": float("nan")}}),
+        1,
+        "",
+    ),
+    "pages that lead to themselves": (lambda: _listing(_linked), 0, "web is up"),
+    "a total that is never reached": (
+        lambda: _listing(lambda told: {**told, "meta": {"total": 10**9}}),
+        1,
+        "and then no more",
+    ),
+    "a total below nothing": (lambda: _listing(lambda told: {**told, "meta": {"total": -1}}), 1, "their total"),
+    "a total that is true": (lambda: _listing(lambda told: {**told, "meta": {"total": True}}), 1, "their total"),
+}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_answers_that_were_changed(host: Faraway, ground: Field, scenario: str) -> None:
+    """The exit status is right, the message says what there is to say, and after `down` the account is what it was."""
+    make, status, words = SCENARIOS[scenario]
+    host.begin(Plan(answer=make()))
+    place = ground.place()
+    ended = host.up(place)
+    found = (status == ended.status, words in ended.output, ended.output[-500:])
+    assert [] == host.judge(place, ended)
+    assert (True, True) == found[:2], found[2]
+    record("T7 API semantics", cases=1, points=1)
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    ["an id that is listed again", "an event that is pending", "fields that nobody knows", "a droplet that is locked"],
+)
+def test_a_teardown_whose_answers_were_changed(host: Faraway, ground: Field, scenario: str) -> None:
+    """It goes on until all is proved gone."""
+    place = ground.place()
+    host.begin()
+    assert host.up(place).status == 0
+    host.begin(Plan(answer=SCENARIOS[scenario][0]()))
+    ended = host.down(place)
+    assert 0 == ended.status, ended.output
+    assert [] == oracle.difference(host.box)
+    assert [] == host.judge(place, ended)
+    record("T7 API semantics", cases=1, points=1)
+
+
+def _calls(ground: Field, verb: str) -> int:
+    """Count the calls of a command that goes well."""
+    place = ground.place()
+    if verb == "down":
+        assert ground.up(place).status == 0
+    ground.box.knobs.clear_requests()
+    assert getattr(ground, verb)(place).status == 0
+    found = len(ground.box.knobs.requests())
+    assert [] == oracle.judge(ground.box, place, ground.down(place))
+    return found
+
+
+@pytest.mark.parametrize("state", ["revoked", "read-only"])
+@pytest.mark.parametrize("verb", ["up", "down"])
+def test_a_token_that_ends_between_any_two_calls(ground: Field, verb: str, state: str) -> None:
+    """Status 2 while nothing was created, 1 from then on; what may be left is named, and found once it opens again."""
+    wrong, calls = {}, _calls(ground, verb)
+    faults: dict[str, dict[str, Any]] = {
+        "revoked": {"status": 401, "message": "Unable to authenticate you"},
+        "read-only": {"status": 403, "message": "You are not authorized to perform this operation"},
+    }
+    for number in range(calls):
+        place = ground.place()
+        if verb == "down":
+            assert ground.up(place).status == 0
+        ground.box.knobs.clear_requests()
+        ground.box.knobs.fault("status", skip=number, times=None, **faults[state])
+        ended = getattr(ground, verb)(place)
+        made = [one for one in ground.box.knobs.requests() if one["method"] == "POST" and one["status"] in (201, 202)]
+        expected = (1, 2) if verb == "down" else (1,) if made else (2,)
+        found = [] if ended.status in expected else [f"it ended with {ended.status}: {ended.output[-400:]}"]
+        if made and "left behind" not in ended.output:
+            found.append(f"what is left is not named: {ended.output[-400:]}")
+        found += oracle.judge(ground.box, place, ended)
+        if found:
+            wrong[f"from call {number} on"] = found
+    record("T7 token ends", cases=calls, points=calls)
+    assert not wrong, told(wrong)
+
+
+def _mutated(told: Any, luck: random.Random) -> Any:
+    """Change one thing in a body: drop it, empty it, give it another type, or put something beside it."""
+    found = copy.deepcopy(told)
+    places: list[tuple[Any, Any]] = []
+    waiting = [found]
+    while waiting:
+        one = waiting.pop()
+        pairs = list(one.items()) if isinstance(one, dict) else list(enumerate(one)) if isinstance(one, list) else []
+        places += [(one, key) for key, _ in pairs]
+        waiting += [value for _, value in pairs]
+    if not places:
+        return luck.choice([None, [], {}, "x", 1])
+    parent, key = luck.choice(places)
+    odd: list[Any] = [
+        None,
+        [],
+        {},
+        "",
+        "x" * 5000,
+        0,
+        -1,
+        1e400,
+        True,
+        10**30,
+        [parent[key]],
+        {"a": parent[key]},
+        "\ud800\n\x1b",
+    ]
+    if luck.random() < 0.25:
+        del parent[key]
+    else:
+        parent[key] = luck.choice(odd)
+    return found
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_bodies_that_were_changed_at_random(host: Faraway, ground: Field, shard: int) -> None:
+    """One thing in one answer, or in all that follow: whatever it is, nothing is left, and nobody sees a traceback."""
+    host.begin()
+    place = ground.place()
+    ended = host.up(place)
+    sites = host.relay.requests
+    assert [] == host.judge(place, ended)
+    wrong = {}
+    numbers = range(shard, BODIES, SHARDS)
+    for number in numbers:
+        luck = random.Random(number)  # noqa: S311  the same cases every time
+        at, times = luck.randrange(sites), luck.choice([1, 1, None])
+        host.begin(Plan(at, times, answer=changing(lambda told, luck=luck: _mutated(told, luck))))  # type: ignore[misc]
+        place = ground.place()
+        ended = host.up(place)
+        found = host.judge(place, ended)
+        if found:
+            wrong[f"case {number}, at call {at}, {times or 'ever after'}"] = [*found, ended.output[-300:]]
+    record("T7 changed bodies", cases=len(numbers), points=sites)
+    assert not wrong, told(wrong)
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudBox]:
+    """A cloud with more droplets and tags than one page holds, all of them made before ours."""
+    preload()
+    with cloudbox.running(tmp_path_factory.mktemp("crowd") / "local") as box:
+        box.knobs.fault("droplet_limit", limit=1000)
+        for number in range(205):
+            cloudbox.foreign_droplet(box.client, f"crowd-{number}", (f"crowd-{number}",))
+        yield CloudBox(box.directory, box.knobs, box.client, box.account())
+
+
+@pytest.fixture
+def crowded(crowd: CloudBox, monkeypatch: pytest.MonkeyPatch) -> CloudBox:
+    """Point this process at it; whoever judges a case clears the faults, the higher limit among them."""
+    monkeypatch.setenv("CLOUDSHIP_LOCAL_DIR", str(crowd.directory))
+    crowd.knobs.fault("droplet_limit", limit=1000)
+    return crowd
+
+
+@pytest.mark.parametrize("loss", ["none", "reset", "killed", "500, and listings that lag"])
+def test_a_ship_is_found_among_more_than_a_page_holds(
+    crowded: CloudBox, tmp_path: Path, flask_app: Path, loss: str
+) -> None:
+    """T6 again: exactly one after a lost answer, none after `down`, and not one of two hundred others is touched."""
+    faults: dict[str, dict[str, Any]] = {
+        "reset": {"kind": "reset", "effect": "after"},
+        "500, and listings that lag": {"kind": "status", "status": 500, "effect": "after"},
+    }
+    if loss in faults:
+        crowded.knobs.fault(**faults[loss], operation="droplets_create")
+    if "lag" in loss:
+        crowded.knobs.fault("listing_lag", seconds=30)
+
+    def act(here: Point) -> None:
+        if loss == "killed" and here == Point("api POST droplets/", 1, "after"):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    environ = case.environment(tmp_path / "case") | {"CLOUDSHIP_LOCAL_DIR": str(crowded.directory)}
+    words = ["up", str(flask_app), "--name", SHIP, "--cloud", "local"]
+    ended = case.run(words, crowded.knobs, environ, act, wire=3.0)
+    assert (-signal.SIGKILL if loss == "killed" else 0) == ended.status, ended.output
+    crowded.knobs.advance(60)
+    assert 1 == len(crowded.account().droplets - crowded.baseline.droplets)
+    crowded.knobs.clear_faults()
+    down = case.run(["down", SHIP, "--cloud", "local"], crowded.knobs, environ, lambda _point: None, wire=3.0)
+    assert (0, []) == (down.status, oracle.difference(crowded)), down.output
+    record("T6 lost answers", cases=1, points=1)
