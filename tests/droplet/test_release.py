@@ -54,7 +54,7 @@ def test_build_and_release_commands_run_in_the_new_tree_before_it_starts(box: Dr
         ({"broken": ""}, "start", "the process ended with status 1"),
         ({"status": "500"}, "start", "it answered 500"),
         ({"cloudship__toml": "buidl = 'x'\n"}, "receive", "did you mean"),
-        ({"cloudship__toml": "[health]\nstatus = 204\ntimeout = 0.3\n"}, "start", "it answered 200"),
+        ({"cloudship__toml": "[health]\nstatus = 204\ntimeout = 30\n"}, "start", "it answered 200"),
     ],
 )
 def test_a_stage_that_fails_leaves_the_live_release(
