@@ -52,6 +52,7 @@ from cloudship.wire import Answer, Wire
 
 T = TypeVar("T")
 PER_PAGE = 200  # the most that the API gives
+SKEW = 90.0  # seconds by which two clocks may differ: an answer says whole ones, and is on its way for some
 _MOST_PAGES, _LOOKS = 100, 3
 _TRANSIENT = (RateLimited, ServerFault, Unreachable, BadAnswer)
 _PASSING = ("pending event", "please try again")  # 422s that DigitalOcean says will pass; only its text tells
@@ -90,11 +91,24 @@ class Client:
         self._timeouts = timeouts or Timeouts()
         self._clock, self._notify = clock, notify
         self._wire = Wire(self._timeouts.request, wire.proxies(endpoint), wire.environment_bundle(), self._trace)
+        self._told: tuple[float, float] | None = None  # the cloud's time, and ours by the monotonic clock then
 
     @property
     def cloud(self) -> Cloud:
         """Which cloud it speaks to."""
         return self._endpoint.cloud
+
+    def now(self, clock: Clock) -> float:
+        """
+        Say what time it is, unix time: as the clock of this machine says, unless the cloud's differs by more than that.
+
+        What is written into the account is read by other machines, and every one of them must mean the same moment.
+        """
+        if self._told is None:
+            return clock.wall()
+        at, since = self._told
+        theirs = at + self._clock.monotonic() - since
+        return theirs if abs(theirs - clock.wall()) > SKEW else clock.wall()
 
     def account(self) -> Account:
         """Read the account's standing."""
@@ -257,6 +271,9 @@ class Client:
             return call()
         except LIBRARY as error:
             raise _mapped(self._wire.last, error, self._endpoint.token) from error
+        finally:
+            if self._wire.last is not None and (at := wire.date(self._wire.last)) is not None:
+                self._told = (at, self._clock.monotonic())
 
 
 class _TornError(BadAnswer):

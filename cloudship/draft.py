@@ -61,7 +61,7 @@ def draw(asked: Request, client: Client, clock: Clock) -> Draft:
         host_key=HostKey(private=host_key.private, public=host_key.public),
         extra=_extra(asked.config),
         packages=index.packages(asked.config.python_mirror),
-        moment=plan.Moment(launch=launch, now=int(clock.wall())),
+        moment=plan.Moment(launch=launch, now=int(client.now(clock))),
         notes=asked.notes,
     )
     return Draft(drawn, asked, launch_key, host_key, client)

@@ -112,9 +112,9 @@ def reap(
 
             return teardown.finishing(one, notify).destroyed
 
-        found += reaper.reap(client, rule, take_down, dry_run=dry_run, told=told)
+        found += reaper.reap(client, rule, take_down, dry_run=dry_run, told=told, clock=clock)
         if not dry_run:
-            reaper.sweep_tags(client, rule.now)
+            reaper.sweep_tags(client, client.now(clock), notify)
     return tuple(found)
 
 
@@ -134,9 +134,13 @@ def extend(
     """
     ship = get(name, cloud=cloud, timeouts=timeouts)
     (client,) = _clients(ship.cloud, timeouts)
-    found = tags.read(ship.droplet.tags)
+    droplet = client.droplet(ship.droplet_id)
+    found = tags.read(droplet.tags)
     expires = found.expires if found is not None else None
-    teardown.extend(client, ship.droplet, int(max(expires or 0, clock.wall()) + seconds))
+    moment = int(max(expires or 0, client.now(clock)) + seconds)
+    if moment > tags.LAST:
+        raise ConfigError("No tag can name an end that is so far away")
+    teardown.extend(client, droplet, moment)
     return get(name, cloud=ship.cloud, timeouts=timeouts)
 
 

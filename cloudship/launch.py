@@ -300,7 +300,7 @@ def _make_room(drawn: Draft, limits: Timeouts, clock: Clock, story: Story) -> No
                 f"{plan.name} is already running at http://{droplet.ip_address}/",
                 next_step=f"cloudship deploy {plan.name}, cloudship down {plan.name}, or another --name",
             )
-        if found.pending > clock.wall() and found.launch not in dead:
+        if found.pending > client.now(clock) and found.launch not in dead:
             raise ShipBusy(
                 f"{plan.name} is being launched by {found.owner} since {droplet.created_at:%Y-%m-%d %H:%M:%S} UTC",
                 next_step=f"wait for it, or take it down: cloudship down {plan.name}",
@@ -359,7 +359,7 @@ def _kept(drawn: Draft, clock: Clock) -> tuple[Left, ...]:
     found = inventory.inventory(drawn.client, drawn.plan.name, launch=drawn.plan.launch)
     for droplet in found.droplets:
         _settle(drawn, droplet.id)
-        drawn.client.attach_tag(tags.pending_tag(int(clock.wall())), droplet.id)
+        drawn.client.attach_tag(tags.pending_tag(int(drawn.client.now(clock))), droplet.id)
     price = drawn.plan.price_hourly
     return tuple(Left(kind=Kind.DROPLET, id=str(one.id), price_hourly=price) for one in found.droplets)
 

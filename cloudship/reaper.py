@@ -8,12 +8,14 @@ its end: it may have been extended, or have answered, in between.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cloudship import tags
 from cloudship.client import Client
-from cloudship.errors import CloudshipError, ConfigError, NotFound
+from cloudship.errors import CloudError, CloudshipError, ConfigError, NotFound
+from cloudship.events import Noted, Notify, nobody
 from cloudship.models import Destroyed, Droplet, Key, Kind, Left, Reaped, rfc3339
+from cloudship.waiting import Clock
 
 PENDING_GRACE = 3600  # seconds after which a key that no droplet of its launch followed is a dead launch's
 
@@ -84,6 +86,7 @@ def reap(
     *,
     dry_run: bool,
     told: Callable[[Reaped], None] = lambda _one: None,
+    clock: Clock | None = None,
 ) -> tuple[Reaped, ...]:
     """
     Take down every launch that has outlived its time.
@@ -94,31 +97,37 @@ def reap(
         take_down: takes one launch of a ship down and proves it gone.
         dry_run: only say what would go.
         told: hears of each launch as it is done with.
+        clock: this machine's; where it differs from the cloud's, the cloud's is the rule's.
 
     Raises:
         ConfigError: no owner, which would be everybody, or one that no tag can name.
     """
     if not tags.is_owner(rule.owner):
         raise ConfigError("reap needs an owner, as a tag names one: an empty one would be everybody")
-    done = []
-    for candidate in candidates(client):
+    found, done = candidates(client), []
+    rule = rule if clock is None else replace(rule, now=client.now(clock))
+    for candidate in found:
         done.append(_dealt_with(client, candidate, rule, take_down, dry_run=dry_run))
         told(done[-1])
     return tuple(done)
 
 
-def sweep_tags(client: Client, now: float) -> tuple[str, ...]:
+def sweep_tags(client: Client, now: float, notify: Notify = nobody) -> tuple[str, ...]:
     """
     Remove the tags of ends and deadlines that have passed and that nothing carries: a killed client leaves them.
 
     They are nobody's: what they stood for is gone, and a new launch makes later ones.
     """
+    past = [tag for tag in client.tags() if (moment := tags.moment_of(tag)) is not None and moment < now]
+    carried = {tag for one in client.droplets() for tag in one.tags} if past else set()  # a listing by tag may lag
     swept = []
-    for tag in client.tags():
-        moment = tags.moment_of(tag)
-        if moment is not None and moment < now and not client.droplets(tag=tag):
-            client.delete_tag(tag)
-            swept.append(tag)
+    for tag in past:
+        try:
+            if tag not in carried and not client.droplets(tag=tag):
+                client.delete_tag(tag)
+                swept.append(tag)
+        except CloudError as error:
+            notify(Noted(text=f"the tag {tag}, which nothing carries, stays: {error}", warning=True))
     return tuple(swept)
 
 
@@ -130,9 +139,12 @@ def _dealt_with(
     *,
     dry_run: bool,
 ) -> Reaped:
-    verdict = judge(candidate, rule)
+    verdict, unseen = judge(candidate, rule), None
     if verdict.taken and not dry_run:
-        verdict = judge(_seen_again(client, candidate), rule)
+        try:
+            verdict = _seen_again(client, candidate, rule)
+        except CloudshipError as error:
+            unseen = error
     price = sum(one.price_hourly for one in candidate.droplets)
     outcome = Reaped(
         name=candidate.name,
@@ -146,21 +158,29 @@ def _dealt_with(
     if dry_run or not verdict.taken:
         return outcome
     try:
+        if unseen is not None:
+            raise unseen
         return outcome.model_copy(update={"destroyed": take_down(candidate.name, candidate.launch)})
     except CloudshipError as error:
         left = error.left or tuple(Left(kind=kind, id=str(one.id)) for kind, one in _objects(candidate))
         return outcome.model_copy(update={"left": left, "reason": f"{verdict.reason}; {error}"})
 
 
-def _seen_again(client: Client, candidate: Candidate) -> Candidate:
-    """Read the droplets once more, one by one; what is gone meanwhile is left to the teardown, which counts it so."""
+def _seen_again(client: Client, candidate: Candidate, rule: Rule) -> Verdict:
+    """
+    Judge once more, right before the end: each droplet is read by its id, and looked for by its name where only a key
+    was seen. What is gone meanwhile is left to the teardown, which counts it so.
+    """
     again = []
     for droplet in candidate.droplets:
         try:
             again.append(client.droplet(droplet.id))
         except NotFound:
             again.append(droplet)
-    return Candidate(candidate.name, candidate.launch, tuple(again), candidate.keys)
+    named = tags.droplet_name(candidate.name, candidate.launch)
+    if not again and any(one.name == named for one in client.droplets(name=named)):
+        return Verdict(taken=False, reason="a droplet of its name is there, whose tags do not say whose it is")
+    return judge(Candidate(candidate.name, candidate.launch, tuple(again), candidate.keys), rule)
 
 
 def _judge_droplet(droplet: Droplet, rule: Rule) -> Verdict:

@@ -14,6 +14,7 @@ from cloudship.models import SHIP_NAME
 SHARED = "cloudship"  # the one tag that all ships share; it is never deleted
 _LAUNCH = re.compile(r"[0-9a-f]{10}")
 _OWNER = re.compile(r"[A-Za-z0-9_-]{1,60}")
+LAST = 99_999_999_999  # unix time: the last that a tag can name
 _UNIX = re.compile(r"[0-9]{1,11}")  # not isdigit(): anybody may name a key, in any script
 
 

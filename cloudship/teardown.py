@@ -88,7 +88,7 @@ def down(
     touched = found.launches | {one.launch for one in known.asked} | ({launch} if launch else set()) | known.here
     for ended in touched:
         _forget(LaunchFiles(files_root / name / ended, ended), name, client.cloud, journal, notify)
-    return _receipt(client.cloud, name, found, work, clock)
+    return _receipt(client.cloud, name, found, work, client.now(clock))
 
 
 def _forget(files: LaunchFiles, name: str, cloud: Cloud, journal: Journal, notify: Notify) -> None:
@@ -267,8 +267,8 @@ def _ignoring_absence(act: Callable[[], None]) -> None:
         return
 
 
-def _receipt(cloud: Cloud, name: str, found: Found, work: _Teardown, clock: Clock) -> Receipt:
-    lived = [clock.wall() - one.created_at.timestamp() for one in found.droplets]
+def _receipt(cloud: Cloud, name: str, found: Found, work: _Teardown, now: float) -> Receipt:
+    lived = [now - one.created_at.timestamp() for one in found.droplets]
     prices = [0.0 if cloud is Cloud.LOCAL else one.price_hourly for one in found.droplets]
     return Receipt(
         name=name,

@@ -16,6 +16,7 @@ import ssl
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -146,6 +147,14 @@ class Wire:
         if 300 <= answer.status_code < 400:  # noqa: PLR2004
             raise Unreachable("No answer from the cloud's API: it answered with a redirect, which is not followed")
         return answer
+
+
+def date(answer: Answer) -> float | None:
+    """Read when an answer was given, unix time; None where it does not say."""
+    try:
+        return parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def proxies(endpoint: Endpoint) -> dict[str, str]:

@@ -55,6 +55,10 @@ MENDED = (
     "a closed terminal: the first word that nobody heard broke the clean-up off, and the droplet leaked",
     "a sweep that was killed between key and launch tag left the tag for ever: the key goes last",
     "the tag of a ship's end stayed when `down` was broken off behind its droplet: the journal knows it",
+    "a machine with a wrong clock wrote ends that others read wrongly, and reaped what lived: the cloud's time counts",
+    "a refusal for one object ended a whole reap; a tag of a droplet that a lagging listing left out was swept away",
+    "a listing with a total below nothing, or with objects twice, was taken for whole; a text for a list of tags",
+    "what a launch no longer needed, and could not take away at the first try, brought the whole ship down",
 )
 TEXT = """# How it is proved that nothing leaks
 

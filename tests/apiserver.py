@@ -84,7 +84,13 @@ class serving:  # noqa: N801  it reads as a verb where it is used
         context = self._assembly.__enter__()
         context.bodies.restore()
         config = uvicorn.Config(
-            application(context), http=ExposedProtocol, port=0, lifespan="off", log_config=None, access_log=False
+            application(context),
+            http=ExposedProtocol,
+            port=0,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            date_header=False,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._server.serve()), daemon=True)

@@ -146,6 +146,7 @@ def _server(app: object, listening: socket.socket) -> _Server:
         log_config=None,
         access_log=False,
         server_header=False,
+        date_header=False,  # the account's time is said, which need not be this machine's
         timeout_graceful_shutdown=5,
     )
     return _Server(config, listening)

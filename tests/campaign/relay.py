@@ -80,10 +80,12 @@ class Relay:
     requests: int = 0
     tokens: list[str] = field(default_factory=list)  # each one that was read
     creates: int = 0  # asked for, whether they reached the cloud or not
+    rewrite: Callable[[str], str] = field(default=lambda path: path)  # of what is asked for
 
     def begin(self, plan: Plan | None = None) -> None:
         """Count from 0 again, with another plan."""
         self.plan, self.connections, self.requests, self.tokens, self.creates = plan, 0, 0, [], 0
+        self.rewrite = lambda path: path
 
     @contextmanager
     def running(self, *families: socket.AddressFamily) -> Iterator[Relay]:
@@ -141,7 +143,7 @@ class Relay:
         asking = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=_LIMIT)
         try:
             headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
-            asking.request(method, path, body or None, headers)
+            asking.request(method, self.rewrite(path), body or None, headers)
             answer = asking.getresponse()
             return Exchange(number, method, path, answer.status, tuple(answer.getheaders()), answer.read())
         finally:

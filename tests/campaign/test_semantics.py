@@ -19,6 +19,7 @@ from campaign.conftest import SOAK, Field, preload, record, told
 from campaign.faraway import Faraway, played
 from campaign.points import Point
 from campaign.relay import Answer, Exchange, Plan, changing
+from cloudship import tags, waiting
 
 SHARDS, BODIES = 8, 2000 if SOAK else 80
 IMAGES = ("ubuntu-20-04-x64", "ubuntu-22-04-x64", "ubuntu-24-04-x64")
@@ -267,6 +268,32 @@ def test_a_token_that_ends_between_any_two_calls(ground: Field, verb: str, state
             wrong[f"from call {number} on"] = found
     record("T7 token ends", cases=calls, points=calls)
     assert not wrong, told(wrong)
+
+
+@pytest.mark.parametrize("days", [-2, 2])
+def test_a_machine_whose_clock_is_wrong_writes_the_clouds_time(ground: Field, days: int) -> None:
+    """The end of a ship, the deadline of a launch and the age of a key mean the same moment to whoever reads them."""
+
+    def skew() -> None:
+        plain = waiting.REAL.wall
+        object.__setattr__(waiting.REAL, "wall", lambda: plain() + days * 86_400)
+
+    place = ground.place()
+    environ = case.environment(place) | {"CLOUDSHIP_LOCAL_DIR": str(ground.box.directory)}
+    words = ["up", str(ground.app), "--name", SHIP, "--ttl", "1h", "--cloud", "local"]
+    now = ground.box.knobs.time()
+    ended = case.run(words, ground.box.knobs, environ, lambda _point: None, skew)
+    assert ended.status == 0, ended.output
+    account = ground.box.account()
+    ((_, _, carried),) = account.droplets - ground.box.baseline.droplets
+    ((_, key),) = account.keys - ground.box.baseline.keys
+    found, named = tags.read(carried), tags.read_key_name(key)
+    assert found is not None
+    assert named is not None
+    assert abs((found.expires or 0) - now - 3600) < 300
+    assert abs(named.created - now) < 300
+    assert [] == oracle.judge(ground.box, place, ended)
+    record("T7 API semantics", cases=1, points=1)
 
 
 def _mutated(told: Any, luck: random.Random) -> Any:

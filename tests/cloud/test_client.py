@@ -10,6 +10,7 @@ import time
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
@@ -102,7 +103,7 @@ class Script(BaseHTTPRequestHandler):
         if status == 0:
             self.connection.close()
             return
-        self.send_response(status)
+        self.send_response_only(status)  # no date but the script's own
         for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("content-length", str(len(body)))
@@ -317,6 +318,23 @@ def test_an_answer_without_an_end_is_not_kept() -> None:
         client.account()
     assert tracemalloc.get_traced_memory()[1] < wire.MOST_BYTES
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("off", "believed"), [(0.0, True), (60.0, True), (-60.0, True), (7200.0, False), (-7200.0, False)]
+)
+def test_the_clouds_time_counts_where_ours_is_far_from_it(off: float, believed: bool) -> None:
+    """By what its answers say; a minute is no difference, and where they say nothing ours is all there is."""
+    body = b'{"account": {"email": "a@example.org", "status": "active", "droplet_limit": 3}}'
+    clock = Clock(wall=lambda: time.time() + off)
+    with scripted((200, {"date": formatdate(time.time(), usegmt=True)}, body)) as client:
+        assert abs(client.now(clock) - clock.wall()) < 1
+        client.account()
+        assert believed is (abs(client.now(clock) - clock.wall()) < 1)
+        assert abs(client.now(clock) - time.time()) < 62
+    with scripted((200, {"date": "the day after"}, body)) as client:
+        client.account()
+        assert abs(client.now(clock) - clock.wall()) < 1
 
 
 def test_cookies_are_not_kept() -> None:

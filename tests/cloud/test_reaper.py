@@ -24,6 +24,7 @@ OLD = NOW - 100_000
 @pytest.fixture(autouse=True)
 def within_reach(cloud: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Only this test's cloud is within reach, and its clock stands at NOW."""
+    cloud.context.clock.advance(NOW - cloud.context.clock.time())
     endpoint = Endpoint(cloud=Cloud.LOCAL, url=f"{cloud.url}/v2/", token=Secret(cloud.token))
     monkeypatch.setattr(clouds, "reachable", lambda _cloud=None, **_more: (endpoint,))
     monkeypatch.setenv("CLOUDSHIP_STATE_DIR", str(tmp_path / "state"))
@@ -106,9 +107,11 @@ def test_a_dry_run_destroys_nothing(client: Client) -> None:
     assert before == {one.id for one in client.droplets()}
 
 
-def test_older_than_narrows_and_never_widens(client: Client) -> None:
+def test_older_than_narrows_and_never_widens(cloud: Any, client: Client) -> None:
     """What is expired but young stays; what is old but not expired stays too."""
-    _populate(client)  # the droplets are made now, long before NOW; the keys say when
+    cloud.context.clock.advance(-11 * (NOW - OLD))
+    _populate(client)  # the droplets are made long before NOW; the keys say when
+    cloud.context.clock.advance(11 * (NOW - OLD))
     found = _reap(older_than=10 * (NOW - OLD))
     assert not found["orphan"].taken
     assert found["expired"].taken
@@ -177,7 +180,7 @@ def test_extending_a_ship_whose_time_is_over_counts_from_now(client: Client) -> 
 def test_the_command_says_why_and_its_document_has_its_schema(client: Client, root: Path) -> None:
     """One line for each launch on stderr, one document on stdout."""
     _launch(client, "expired", "a" * 10, "me", 1000, None)
-    _launch(client, "alive", "c" * 10, "me", NOW, None)
+    _launch(client, "alive", "c" * 10, "me", NOW + 600, None)
     done = CliRunner().invoke(app, ["reap", "--json"], standalone_mode=False)
     told = json.loads(done.stdout)
     jsonschema.validate(told, json.loads((root / "docs/schemas/reap.json").read_text()))

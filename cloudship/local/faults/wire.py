@@ -16,6 +16,7 @@ import struct
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from email.utils import formatdate
 from fnmatch import fnmatchcase
 from http import HTTPStatus
 
@@ -99,6 +100,7 @@ class Wire:
         answer = _Answer()
         if fault is None or fault.effect is Effect.AFTER:
             await self._app(scope, _replay(data, receive), answer.take)
+            answer.headers.append((b"date", formatdate(self._clock.time(), usegmt=True).encode()))
         self._record.add(
             at=self._clock.time(),
             method=scope["method"],
