@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +90,11 @@ def test_it_connects_as_soon_as_sshd_answers_and_while_the_host_key_is_rotated(
 def ship(client: Any) -> Ship:
     """A ship that another machine launched."""
     launched = tags.launch_tags("web", "a" * 10, "ann", None, None)
-    told = {"id": 7, "name": "web", "status": DropletStatus.ACTIVE, "ip_address": "10.0.0.7", "image": "x"}
-    more = {"image_name": "X", "size": "s", "region": "r", "price_hourly": 0.0, "created_at": "2026-01-01T00:00:00Z"}
+    told = {"id": 7, "name": "web", "status": DropletStatus.ACTIVE, "image": "x"}
+    more = {"image_name": "X", "size": "s", "region": "r", "price_hourly": 0.0, "ip_address": IPv4Address("10.0.0.7")}
+    made = datetime(2026, 1, 1, tzinfo=timezone.utc)
     assert client.cloud is Cloud.LOCAL
-    return Ship(client, Droplet(**told, **more, tags=frozenset(launched)))  # type: ignore[arg-type]
+    return Ship(client, Droplet(**told, **more, created_at=made, tags=frozenset(launched)))  # type: ignore[arg-type]
 
 
 def test_without_the_keys_of_the_launch_it_says_whose_it_is(ship: Ship) -> None:
