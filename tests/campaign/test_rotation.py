@@ -27,7 +27,7 @@ from sshd import CLOUD_INIT, Host, Meeting
 from campaign import case
 from campaign.conftest import SOAK, record, told
 from campaign.points import Point, kill_at
-from cloudship import hostkey, keys
+from cloudship import durable, hostkey, keys
 from cloudship.errors import CloudshipError, HostKeyMismatch
 from cloudship.keys import mint
 from cloudship.models import Timeouts
@@ -162,8 +162,8 @@ def _watch(act: Callable[[Point], None]) -> None:
     around(Shell, "run", lambda _shell, words: words[-1])
     around(Shell, "close")
     around(keys.LaunchFiles, "pin")
-    around(keys, "_write_new", lambda path, _text: path.name)
-    around(keys.os, "open", lambda path, *_: Path(path).name)
+    around(durable, "_write_new", lambda path, _text: path.name)
+    around(durable.os, "open", lambda path, *_: Path(path).name)
     around(Path, "replace", lambda path, _: path.name)
     around(Path, "unlink", lambda path: path.name)
 
