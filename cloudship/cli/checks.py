@@ -100,10 +100,11 @@ def _local() -> list[Check]:
 
 def _forward_policy() -> list[Check]:
     """See whether something on this host refuses to forward packets, as Docker and ufw do."""
+    from cloudship.local import programs
     from cloudship.local.machines.base import DriverError
     from cloudship.local.machines.nspawn import passage
 
-    if os.geteuid() != 0 or shutil.which("nft") is None:
+    if os.geteuid() != 0 or programs.find("nft") is None:
         return [Check("forward policy", ok=True, found="only root can see it", mend="sudo cloudship doctor")]
     try:
         names = passage.refusing()

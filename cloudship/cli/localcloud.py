@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cloudship.cli import asroot
 from cloudship.cli.options import JsonOption, YesOption
 from cloudship.errors import LocalCloudUnavailable
 
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The local cloud: DigitalOcean's API on this machine.", no_args_is_help=True)
 
 DriverOption = Annotated[str | None, typer.Option(help="What gives droplets a body: nspawn or none.")]
-_HANDED_ON = ("CLOUDSHIP_LOCAL_DIR", "CLOUDSHIP_CACHE_DIR", "CLOUDSHIP_LOCAL_DRIVER")
+QuietOption = Annotated[bool, typer.Option(hidden=True)]
+_HANDED_OVER = ("endpoint.json", "start.lock", "server.log")
 
 
 def starter(display: Display) -> Callable[[], None]:
@@ -35,7 +35,7 @@ def starter(display: Display) -> Callable[[], None]:
 
         missing = machine.missing(_driver(None))
         display.notify(Output(origin="local cloud", line="starting it"))
-        if not missing and (os.geteuid() == 0 or _driver(None) != "nspawn"):
+        if not missing and (not asroot.needed() or _driver(None) != "nspawn"):
             start(as_json=False, quiet=True)
             return
         with display.paused():  # setup asks before it installs, and sudo for a password
@@ -48,19 +48,19 @@ def starter(display: Display) -> Callable[[], None]:
 
 
 @app.command()
-def setup(yes: YesOption = False, as_json: JsonOption = False) -> None:  # noqa: FBT002
+def setup(yes: YesOption = False, as_json: JsonOption = False, quiet: QuietOption = False) -> None:  # noqa: FBT002
     """Install what booting droplets needs, and build their root file system."""
     from cloudship.local import setup as machine
 
     steps = machine.missing()
-    if not steps:
+    if not steps and not quiet:
         print("nothing is missing", file=sys.stderr)
-    for step in steps:
+    for step in steps if not quiet else ():
         print(f"{step.title}\n    {step.command}", file=sys.stderr)
     if steps and sys.stdin.isatty() and not yes:
         typer.confirm("Do it?", default=True, abort=True, err=True)
-    if steps and os.geteuid() != 0:
-        _as_root(["setup", "--yes"], [step.command for step in steps])
+    if steps and asroot.needed():
+        asroot.again(["setup", "--yes", "--quiet"], [asroot.command(["setup", "--yes"])])
     elif steps:
         _guarded(lambda: machine.install(lambda line: print(f"  {line}", file=sys.stderr, flush=True)))
     if as_json:
@@ -75,7 +75,7 @@ def start(
         str | None, typer.Option(help="How long things take: immediate, realistic, or seconds.", show_default=False)
     ] = None,
     as_json: JsonOption = False,  # noqa: FBT002
-    quiet: Annotated[bool, typer.Option(hidden=True)] = False,  # noqa: FBT002
+    quiet: QuietOption = False,  # noqa: FBT002
 ) -> None:
     """Start it, or find it running; boots what was active."""
     from cloudship.local import control, endpoint
@@ -83,12 +83,12 @@ def start(
     chosen = _driver(driver)
     place = endpoint.directory_of()
     _check_transitions(transitions)
-    if endpoint.read(place) is None and chosen == "nspawn" and os.geteuid() != 0:
+    if endpoint.read(place) is None and chosen == "nspawn" and asroot.needed():
         words = ["start", "--driver", chosen, *(["--port", str(port)] if port else [])]
         words += ["--transitions", transitions] if transitions is not None else []
-        _as_root(words, [f"sudo {shlex.join([sys.executable, '-m', 'cloudship', 'local', 'start'])}"])
+        asroot.again([*words, "--quiet"], [asroot.command(words)])
     found = _guarded(lambda: control.start(driver=chosen, port=port, transitions=transitions))
-    _hand_over(place)
+    asroot.hand_over(place, _HANDED_OVER)
     if as_json:
         print(
             json.dumps({"url": found.url, "pid": found.pid, "driver": found.driver, "directory": str(place)}, indent=2)
@@ -105,7 +105,7 @@ def stop(as_json: JsonOption = False) -> None:  # noqa: FBT002
     place = endpoint.directory_of()
     if _needs_root(place):
         ran = endpoint.read(place) is not None
-        _as_root(["stop"], ["sudo cloudship local stop"])
+        asroot.again(["stop"])
     else:
         ran = _guarded(control.stop)
         print("stopped" if ran else "it did not run", file=sys.stderr)
@@ -118,7 +118,7 @@ def status(as_json: JsonOption = False) -> None:  # noqa: FBT002
     """Say whether it runs, where, and with how many droplets."""
     from cloudship.local import control
 
-    found = control.status()
+    found = _guarded(control.status)
     told = {
         "running": found.endpoint is not None,
         "url": found.endpoint.url if found.endpoint else None,
@@ -138,7 +138,7 @@ def reset(yes: YesOption = False, as_json: JsonOption = False) -> None:  # noqa:
     if sys.stdin.isatty() and not yes:
         typer.confirm("Destroy all droplets and all state of the local cloud?", abort=True, err=True)
     if _needs_root(endpoint.directory_of()):
-        _as_root(["reset", "--yes"], ["sudo cloudship local reset"])
+        asroot.again(["reset", "--yes"])
     else:
         _guarded(control.reset)
         print("reset", file=sys.stderr)
@@ -201,36 +201,7 @@ def _needs_root(place: Path) -> bool:
 
     found = endpoint.read(place)
     boots = found.driver == "nspawn" if found else (place / "machines").is_dir()
-    return boots and os.geteuid() != 0
-
-
-def _as_root(words: Sequence[str], commands: Sequence[str]) -> None:
-    """Run one of our own verbs again under sudo, or say what a person with root has to type."""
-    from cloudship.local import endpoint
-
-    if shutil.which("sudo") is None:
-        raise LocalCloudUnavailable(
-            "Booting droplets needs root, and sudo is not here", next_step="as root: " + " && ".join(commands)
-        )
-    kept = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
-    kept["CLOUDSHIP_LOCAL_DIR"] = str(endpoint.directory_of())
-    settings = [f"{name}={value}" for name, value in kept.items()]
-    asked = ["sudo"] if sys.stdin.isatty() else ["sudo", "-n"]
-    done = subprocess.run([*asked, "env", *settings, sys.executable, "-m", "cloudship", "local", *words], check=False)
-    if done.returncode != 0:
-        raise LocalCloudUnavailable(
-            "The local cloud needs root, and sudo did not give it", next_step="as root: " + " && ".join(commands)
-        )
-
-
-def _hand_over(place: Path) -> None:
-    """Give the endpoint to whoever called sudo; everything else needs no root."""
-    if os.geteuid() != 0 or "SUDO_UID" not in os.environ:
-        return
-    uid, gid = int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"])
-    for path in (place, place / "endpoint.json", place / "start.lock", place / "server.log"):
-        if path.exists():
-            os.chown(path, uid, gid)
+    return boots and asroot.needed()
 
 
 def _guarded(act: Any) -> Any:

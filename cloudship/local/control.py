@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from cloudship.local import endpoint
+from cloudship.local import endpoint, programs
 from cloudship.local.endpoint import Endpoint, directory_of
 from cloudship.local.errors import LocalCloudError
 from cloudship.local.handle import LocalCloud
@@ -128,7 +128,12 @@ def _swept(machines: Driver, place: Path) -> bool:
 
 
 def status(directory: Path | None = None) -> Status:
-    """Say whether a local cloud runs, and how many droplets it has."""
+    """
+    Say whether a local cloud runs, and how many droplets it has.
+
+    Raises:
+        LocalCloudError: it is somebody else's.
+    """
     place = directory_of(directory)
     found = endpoint.read(place)
     droplets = _recorded(place) if found is None else int(LocalCloud(found.url, found.token).status()["droplets"])
@@ -183,6 +188,7 @@ def _spawn(place: Path, driver: str, port: int, transitions: str | None, log: Pa
             stderr=file,
             start_new_session=True,
             pass_fds=(taken,),
+            env=programs.environment(),
         )
 
 
@@ -220,6 +226,8 @@ def _recorded(place: Path) -> int:
     file = place / _DATABASE
     if not file.exists():
         return 0
+    if not os.access(file, os.R_OK):
+        raise LocalCloudError(f"{file} is somebody else's; ask as its owner, or as root")
     connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
     try:
         return int(connection.execute("SELECT count(*) FROM droplets").fetchone()[0])

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cloudship.local import programs
 from cloudship.local.errors import LocalCloudError
 from cloudship.local.machines.base import DriverError
 
 DEFAULT_IMAGE = "ubuntu-20-04-x64"
-# program: Debian's package
-_PROGRAMS = {
-    "systemd-nspawn": "systemd-container",
-    "mmdebstrap": "mmdebstrap",
-    "nft": "nftables",
-    "ip": "iproute2",
-    "mkfs.ext4": "e2fsprogs",
-    "git": "git",
-    "ssh": "openssh-client",
-}
+_PROGRAMS = {**programs.BOOTING, "git": "git", "ssh": "openssh-client"}
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
@@ -36,7 +27,7 @@ class Step:
 
 def missing_packages() -> tuple[str, ...]:
     """Name Debian's packages that are missing."""
-    return tuple(package for program, package in _PROGRAMS.items() if shutil.which(program) is None)
+    return tuple(package for program, package in _PROGRAMS.items() if programs.find(program) is None)
 
 
 def missing(driver: str = "nspawn") -> tuple[Step, ...]:
@@ -109,7 +100,7 @@ def _apt(packages: tuple[str, ...], tell: Callable[[str], None]) -> None:
 
 
 def _run(words: list[str], tell: Callable[[str], None]) -> None:
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    environment = {**programs.environment(), "DEBIAN_FRONTEND": "noninteractive"}
     try:
         done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
     except FileNotFoundError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cloudship.cli import localcloud, words
+from cloudship.cli import words
 from cloudship.errors import LocalCloudUnavailable
 
 FLASK = "from flask import Flask\napp = Flask(__name__)\n"
@@ -177,11 +178,12 @@ def test_the_local_cloud_is_refused_where_there_is_neither_root_nor_sudo(
     monkeypatch.setenv("CLOUDSHIP_LOCAL_DIR", str(tmp_path / "local"))
     monkeypatch.setenv("CLOUDSHIP_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(localcloud.shutil, "which", lambda name: None if name == "sudo" else f"/usr/bin/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name, **_: None if name == "sudo" else f"/usr/bin/{name}")
     said = typed("up", "good", "--cloud", "local")
     assert (2, "") == (said.status, said.out)
     assert "Booting droplets needs root, and sudo is not here" in said.err
-    assert "next: as root: cloudship local setup" in said.err
+    assert "next: as root: env HOME=" in said.err
+    assert "-m cloudship local setup --yes" in said.err
     assert said.err.startswith("cloud: local")
 
 

@@ -75,9 +75,16 @@ class Store:
 
 
 def _make_private(path: Path) -> None:
-    """Make the file before SQLite does, for its owner alone; what SQLite puts beside it takes its mode."""
+    """
+    Make the file before SQLite does, for one user alone; what SQLite puts beside it takes its mode and its owner.
+
+    The user is whose folder it lies in: where root serves it for somebody, counting droplets needs no root.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         os.fchmod(descriptor, 0o600)
+        folder = path.parent.stat()
+        if os.geteuid() == 0 and folder.st_uid != 0:
+            os.fchown(descriptor, folder.st_uid, folder.st_gid)
     finally:
         os.close(descriptor)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import ClassVar
 
+from cloudship.local import programs
 from cloudship.local.machines.base import Driver, DriverError, HostNetwork, MachineSpec, MachineState
 from cloudship.local.machines.nspawn import supervise
 from cloudship.local.machines.nspawn.cgroup import Group, groups
@@ -23,7 +23,6 @@ from cloudship.local.machines.nspawn.names import Names
 from cloudship.local.machines.nspawn.network import Wiring
 from cloudship.local.machines.rootfs import build, recipe
 
-_PROGRAMS = ("systemd-nspawn", "mmdebstrap", "nft", "ip", "mkfs.ext4")
 _INIT_LIMIT = 10.0  # seconds from the start of nspawn to the machine's init
 _SHUTDOWN_LIMIT = 20.0  # seconds that a reboot from outside gives the system to go down by itself
 
@@ -49,7 +48,7 @@ class NspawnDriver(Driver):
         """Tell what is missing for containers to boot here."""
         if os.geteuid() != 0:
             return "booting machines needs root; run it with sudo"
-        missing = [program for program in _PROGRAMS if shutil.which(program) is None]
+        missing = [program for program in programs.BOOTING if programs.find(program) is None]
         if missing:
             return f"{', '.join(missing)} not installed; run: cloudship local setup"
         return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import subprocess
 
+from cloudship.local import programs
 from cloudship.local.machines.base import DriverError
 
 
@@ -20,7 +21,7 @@ def run(*words: str, stdin: str | None = None) -> str:
         DriverError: it failed or does not exist; with the command and its last lines.
     """
     try:
-        done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False, close_fds=False)
+        done = _done(words, stdin)
     except FileNotFoundError as error:
         raise DriverError(f"{words[0]} is not installed; run: cloudship local setup") from error
     if done.returncode != 0:
@@ -32,6 +33,11 @@ def run(*words: str, stdin: str | None = None) -> str:
 def succeeds(*words: str) -> bool:
     """Run a command only to see whether it succeeds."""
     try:
-        return subprocess.run(words, capture_output=True, check=False, close_fds=False).returncode == 0
+        return _done(words).returncode == 0
     except FileNotFoundError:
         return False
+
+
+def _done(words: tuple[str, ...], stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    found = programs.environment()
+    return subprocess.run(words, input=stdin, capture_output=True, text=True, check=False, close_fds=False, env=found)

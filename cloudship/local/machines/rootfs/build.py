@@ -12,6 +12,7 @@ from pathlib import Path
 
 import platformdirs
 
+from cloudship.local import programs
 from cloudship.local.machines.base import DriverError
 from cloudship.local.machines.rootfs.host import BUNDLE
 from cloudship.local.machines.rootfs.recipe import Recipe
@@ -99,6 +100,7 @@ def _bootstrap(recipe: Recipe, target: Path, tell: Tell, lock: int) -> None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            env=programs.environment(),
             pass_fds=(lock,),  # where we are killed, the next build waits for its end
         )
     except FileNotFoundError as error:

@@ -1,0 +1,27 @@
+"""The system's programs that booting machines calls, found where root finds them too."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+# program: Debian's package
+BOOTING = {
+    "systemd-nspawn": "systemd-container",
+    "mmdebstrap": "mmdebstrap",
+    "nft": "nftables",
+    "ip": "iproute2",
+    "mkfs.ext4": "e2fsprogs",
+}
+_SYSTEM = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # on root's path, and not on everybody's
+
+
+def find(name: str) -> str | None:
+    """Find a program on the path, or where the system keeps what only root runs."""
+    return shutil.which(name, path=environment()["PATH"])
+
+
+def environment() -> dict[str, str]:
+    """Give the environment in which all of them are found: `su` without a dash keeps the path of whoever called it."""
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return {**os.environ, "PATH": os.pathsep.join([*path, *(one for one in _SYSTEM if one not in path)])}
