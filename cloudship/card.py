@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cloudship.models import PhaseTime
@@ -23,6 +23,17 @@ def table(caption: str, rows: Sequence[tuple[str, str]], *, links: frozenset[str
         f"<tr><th>{html.escape(name)}</th><td>{_cell(text, name in links)}</td></tr>" for name, text in rows
     )
     return f"<table><caption><b>{html.escape(caption)}</b></caption>{shown}</table>"
+
+
+def facts(ship: Any) -> list[tuple[str, str]]:
+    """Say of a ship what is known without asking anybody, as rows."""
+    return [
+        ("state", ship.state),
+        ("url", ship.url),
+        ("droplet", f"{ship.droplet_id} on {ship.cloud.value}, {ship.image}"),
+        ("price", f"${ship.price_hourly:.5f} an hour" if ship.price_hourly else "nothing"),
+        ("expires", ship.expires_at or "never"),
+    ]
 
 
 def times(timeline: Sequence[PhaseTime]) -> list[tuple[str, str]]:

@@ -102,7 +102,7 @@ def of_launch(client: Client, name: str, launch: str) -> tuple[Droplet, ...]:
 
 
 def _is_of(droplet: Droplet, launch: str) -> bool:
-    found = tags.read(droplet.tags)
+    found = tags.of(droplet)
     return found is not None and found.launch == launch
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 
-from cloudship import clouds, reaper, tags, teardown
+from cloudship import clouds, locking, reaper, tags, teardown
 from cloudship.client import Client
 from cloudship.errors import AmbiguousShip, ConfigError, LocalCloudUnavailable, ShipNotFound
 from cloudship.events import Notify, nobody
+from cloudship.inventory import of_ship
 from cloudship.models import Cloud, Destroyed, Reaped, Receipt, Timeouts, ship_name
 from cloudship.ship import Ship
 from cloudship.waiting import REAL, Clock
@@ -56,11 +58,12 @@ def down(
 
     Raises:
         LeftBehind: something could not be proved gone.
+        ShipBusy: somebody on this machine launches it, or takes it down; with who and since when.
         AmbiguousShip: it is on two clouds and none was named.
     """
     _check_name(name)
     clients = _clients(cloud, timeouts, start_local, notify)
-    if len(clients) > 1 and sum(bool(client.droplets(tag=tags.ship_tag(name))) for client in clients) > 1:
+    if len(clients) > 1 and sum(bool(of_ship(client, name)) for client in clients) > 1:
         raise AmbiguousShip(f"{name} is on two clouds", next_step="say which: --cloud local or --cloud digitalocean")
     searched = tuple(client.cloud for client in clients)
     if not clients and cloud is not None and Cloud(cloud) is Cloud.LOCAL:
@@ -69,7 +72,10 @@ def down(
     def all_of_them() -> list[Receipt]:
         return [teardown.take_down(client, name, timeouts=timeouts, notify=notify) for client in clients]
 
-    return _joined(name, teardown.finishing(all_of_them, notify), searched)
+    with ExitStack() as held:
+        for where in searched:
+            held.enter_context(teardown.alone_at(where, name))
+        return _joined(name, teardown.finishing(all_of_them, notify), searched)
 
 
 def reap(
@@ -112,7 +118,10 @@ def reap(
 
             return teardown.finishing(one, notify).destroyed
 
-        found += reaper.reap(client, rule, take_down, dry_run=dry_run, told=told, clock=clock)
+        def alone(name: str, client: Client = client) -> AbstractContextManager[None]:
+            return teardown.alone_at(client.cloud, name, clock=clock)
+
+        found += reaper.reap(client, rule, take_down, dry_run=dry_run, told=told, clock=clock, alone=alone)
         if not dry_run:
             reaper.sweep_tags(client, client.now(clock), notify)
     return tuple(found)
@@ -134,13 +143,14 @@ def extend(
     """
     ship = get(name, cloud=cloud, timeouts=timeouts)
     (client,) = _clients(ship.cloud, timeouts)
-    droplet = client.droplet(ship.droplet_id)
-    found = tags.read(droplet.tags)
-    expires = found.expires if found is not None else None
-    moment = int(max(expires or 0, client.now(clock)) + seconds)
-    if moment > tags.LAST:
-        raise ConfigError("No tag can name an end that is so far away")
-    teardown.extend(client, droplet, moment)
+    with teardown.alone_at(ship.cloud, name, clock=clock, doing=locking.EXTENDED):
+        droplet = client.droplet(ship.droplet_id)
+        found = tags.of(droplet)
+        expires = found.expires if found is not None else None
+        moment = int(max(expires or 0, client.now(clock)) + seconds)
+        if moment > tags.LAST:
+            raise ConfigError("No tag can name an end that is so far away")
+        teardown.extend(client, droplet, moment)
     return get(name, cloud=ship.cloud, timeouts=timeouts)
 
 
@@ -186,6 +196,5 @@ def _clients(
 
 
 def _ships(client: Client, name: str | None = None) -> list[Ship]:
-    listed = client.droplets(tag=tags.ship_tag(name) if name is not None else tags.SHARED)
-    ours = [one for one in listed if (found := tags.read(one.tags)) and name in (None, found.name)]
-    return [Ship(client, one) for one in ours]
+    listed = client.droplets(tag=tags.SHARED)
+    return [Ship(client, one) for one in listed if (found := tags.of(one)) and name in (None, found.name)]

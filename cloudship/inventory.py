@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from cloudship import locking, tags
 from cloudship.client import Client
-from cloudship.errors import NotFound, WaitTimeout
+from cloudship.errors import CloudError, NotFound, ShipBusy, WaitTimeout
 from cloudship.events import Notify
 from cloudship.journal import Asked, Journal
 from cloudship.models import Cloud, Droplet, Key, Kind, Timeouts
@@ -56,7 +56,7 @@ class Found:
     @property
     def launches(self) -> frozenset[str]:
         """The launches that made these things."""
-        droplets = (tags.read(one.tags) or tags.read_droplet_name(one.name) for one in self.droplets)
+        droplets = (tags.of(one) or tags.read_droplet_name(one.name) for one in self.droplets)
         keys = (tags.read_key_name(one.name) for one in self.keys)
         return frozenset(one.launch for one in (*droplets, *keys) if one is not None)
 
@@ -82,11 +82,11 @@ def inventory(
         launch: only what this launch made.
         known: what this machine knows besides.
     """
-    by_tag = client.droplets(tag=tags.ship_tag(name))
+    by_tag = client.droplets(tag=tags.SHARED)  # the ship's own tag may have been taken away in the wrong moment
     back = _come_back(client, name, launch, known)
     listed = {one.id: one for one in (*by_tag, *_unlisted(client, known.asked), *back)}
     listed |= _by_id(client.droplet, known.droplets_here(name), listed)
-    droplets = tuple(one for one in listed.values() if one in back or _is_of(one, name, launch))
+    droplets = tuple(one for one in listed.values() if one in back or is_of(one, name, launch))
     keyed = {one.id: one for one in client.ssh_keys()}
     every = tuple((keyed | _by_id(client.ssh_key, known.keys_here(name), keyed)).values())
     keys = tuple(one for one in every if _is_key_of(one, name, launch))
@@ -103,8 +103,34 @@ def unfinished(journal: Journal, cloud: Cloud, name: str) -> tuple[Asked, ...]:
     return tuple(one for one in journal.asked(cloud.value) if is_asked_by(one, name, None))
 
 
-def _is_of(droplet: Droplet, name: str, launch: str | None) -> bool:
-    found = tags.read(droplet.tags)
+def launched_by(name: str, owner: str, droplet: Droplet) -> ShipBusy:
+    """Say who launches a ship, since when."""
+    return ShipBusy(
+        f"{name} is being launched by {owner} since {droplet.created_at:%Y-%m-%d %H:%M:%S} UTC",
+        next_step=f"wait for it, or take it down: cloudship down {name}",
+    )
+
+
+def is_gone(client: Client, droplet: Droplet) -> bool:
+    """Whether a droplet is away: by its id, and from the listing; an API that does not answer is no witness."""
+    try:
+        client.droplet(droplet.id)
+    except NotFound:
+        with suppress(CloudError):
+            return all(one.id != droplet.id for one in client.droplets(name=droplet.name))
+    except CloudError:
+        pass
+    return False
+
+
+def of_ship(client: Client, name: str) -> tuple[Droplet, ...]:
+    """List the droplets of a ship."""
+    return tuple(one for one in client.droplets(tag=tags.SHARED) if is_of(one, name, None))
+
+
+def is_of(droplet: Droplet, name: str, launch: str | None) -> bool:
+    """Whether a droplet is a ship's, or one launch's of it."""
+    found = tags.of(droplet)
     return found is not None and found.name == name and launch in (None, found.launch)
 
 
@@ -125,7 +151,7 @@ def _come_back(client: Client, name: str, launch: str | None, known: Known) -> t
     labels = {number: label for number, label in known.droplets.items() if _is_named(label, name, launch)}
     if not labels:
         return ()
-    return tuple(one for one in client.droplets() if labels.get(one.id) == one.name and tags.read(one.tags) is None)
+    return tuple(one for one in client.droplets() if labels.get(one.id) == one.name and tags.of(one) is None)
 
 
 def _is_named(label: str, name: str, launch: str | None) -> bool:

@@ -24,6 +24,7 @@ from cloudship import (
     readiness,
     releasing,
     request,
+    rivals,
     tags,
     teardown,
     verdict,
@@ -39,8 +40,6 @@ from cloudship.errors import (
     CommandFailed,
     LeftBehind,
     ShellError,
-    ShipBusy,
-    ShipExists,
 )
 from cloudship.events import Chosen, Event, Noted, Notify, Output, Phase, nobody
 from cloudship.models import CONTROL, Cloud, Droplet, DropletStatus, Kind, Left, OnFailure, Timeouts
@@ -98,7 +97,7 @@ def up(
             outcome.append(drawn.plan.app.why)
         folder = files_root(drawn.plan.cloud) / drawn.plan.name
         with locking.alone(folder, drawn.plan.name, now=clock.wall()):
-            _make_room(drawn, limits, clock, story)
+            _make_room(drawn, limits, clock, story.tell)
             with _undone_on_failure(drawn, OnFailure(on_failure), limits, clock, story):
                 ship = _launched(drawn, limits, clock, story)
                 _tie(asked.folder, ship, story)
@@ -135,10 +134,19 @@ def _launched(drawn: Draft, limits: Timeouts, clock: Clock, story: Story) -> Shi
         outcome.append(f"droplet {droplet_id}")
     with story.phase(Phase.ACTIVE) as outcome:
         droplet = readiness.active(client, droplet_id, timeouts=limits, clock=clock, notify=tell)
-        _yield_to_rival(drawn, droplet)
-        address = str(droplet.ip_address)
-        outcome.append(f"{address}, {droplet.image_name}")
-    alive = _alive(client, droplet_id, clock)
+        rivals.give_way(client, plan, droplet)
+        outcome.append(f"{droplet.ip_address}, {droplet.image_name}")
+    with rivals.noticing_its_end(client, plan, droplet):
+        settled, release = _brought_up(drawn, droplet, limits, clock, story)
+    book.ended(plan.launch, plan.cloud.value)
+    return Ship(client, settled, release=release, timeline=story.times, timeouts=limits)
+
+
+def _brought_up(drawn: Draft, droplet: Droplet, limits: Timeouts, clock: Clock, story: Story) -> tuple[Droplet, int]:
+    """Log in, rotate the host key, release, and wait for the answer; gives the droplet then, and the release."""
+    plan, tell = drawn.plan, story.tell
+    files, address = launch_files(plan.cloud, plan.name, plan.launch), str(droplet.ip_address)
+    alive = _alive(drawn.client, droplet, clock)
     with story.phase(Phase.SSH):
         shell = readiness.reachable(address, files, timeouts=limits, alive=alive, clock=clock, notify=tell)
     with story.phase(Phase.HOST_KEY) as outcome:
@@ -156,8 +164,7 @@ def _launched(drawn: Draft, limits: Timeouts, clock: Clock, story: Story) -> Shi
     with story.phase(Phase.ANSWER) as outcome:
         settled = _answering(drawn, droplet, release, limits, clock, story)
         outcome.append(f"http://{address}/")
-    book.ended(plan.launch, plan.cloud.value)
-    return Ship(client, settled, release=release, timeline=story.times, timeouts=limits)
+    return settled, release
 
 
 def _tie(folder: Path | None, ship: Ship, story: Story) -> None:
@@ -225,12 +232,13 @@ def _answering(drawn: Draft, droplet: Droplet, release: int, limits: Timeouts, c
         path=app.health_path,
         status=app.health_status,
         timeouts=limits,
-        alive=_alive(drawn.client, droplet.id, clock),
+        alive=_alive(drawn.client, droplet, clock),
         clock=clock,
         notify=story.tell,
     )
+    rivals.give_way_at_last(drawn.client, drawn.plan, droplet, limits, clock, story.tell)
     _settle(drawn, droplet.id)
-    return drawn.client.droplet(droplet.id)
+    return rivals.whole_again(drawn.client, drawn.plan, droplet.id)
 
 
 def _wait_for_program(shell: Shell, limits: Timeouts) -> None:
@@ -277,46 +285,8 @@ def _build_line(text: str) -> Event:
         return Output(origin="build", line=text)
 
 
-def _make_room(drawn: Draft, limits: Timeouts, clock: Clock, story: Story) -> None:
-    """
-    Refuse a name that is in use; take away what dead launches left of it.
-
-    A launch whose deadline has passed is dead; so is one made on this machine that has not ended, since we hold the
-    lock that it would hold.
-
-    Raises:
-        ShipExists: it answers.
-        ShipBusy: a launch of it is under way.
-    """
-    plan, client = drawn.plan, drawn.client
-    dead = {one.launch for one in inventory.unfinished(journal(), plan.cloud, plan.name)}
-    unlisted = inventory.unlisted_here(client, journal(), files_root(plan.cloud), plan.name)
-    for droplet in (*client.droplets(tag=tags.ship_tag(plan.name)), *unlisted):
-        found = tags.read(droplet.tags)
-        if found is None or found.name != plan.name:
-            continue
-        if found.pending is None:
-            raise ShipExists(
-                f"{plan.name} is already running at http://{droplet.ip_address}/",
-                next_step=f"cloudship deploy {plan.name}, cloudship down {plan.name}, or another --name",
-            )
-        if found.pending > client.now(clock) and found.launch not in dead:
-            raise ShipBusy(
-                f"{plan.name} is being launched by {found.owner} since {droplet.created_at:%Y-%m-%d %H:%M:%S} UTC",
-                next_step=f"wait for it, or take it down: cloudship down {plan.name}",
-            )
-        dead.add(found.launch)
-    for launch in sorted(dead):
-        story.tell(Noted(text=f"an earlier launch of {plan.name} died; it is taken down and replaced", warning=True))
-        _taken_down(drawn, launch, limits, clock, story.tell)
-
-
-def _yield_to_rival(drawn: Draft, droplet: Droplet) -> None:
-    """Give way to another launch of the same name that came first: the lowest droplet id wins."""
-    for other in drawn.client.droplets(tag=tags.ship_tag(drawn.plan.name)):
-        found = tags.read(other.tags)
-        if found is not None and found.launch != drawn.plan.launch and other.id < droplet.id:
-            raise ShipBusy(f"{drawn.plan.name} was launched by {found.owner} a moment before")
+def _make_room(drawn: Draft, limits: Timeouts, clock: Clock, tell: Notify) -> None:
+    rivals.make_room(drawn, lambda launch: _taken_down(drawn, launch, limits, clock, tell), clock, tell)
 
 
 @contextmanager
@@ -369,7 +339,7 @@ def _settle(drawn: Draft, droplet_id: int) -> None:
     teardown.retire_tag(drawn.client, tags.pending_tag(drawn.plan.deadline), droplet_id)
 
 
-def _alive(client: Client, droplet_id: int, clock: Clock) -> Callable[[], str | None]:
+def _alive(client: Client, droplet: Droplet, clock: Clock) -> Callable[[], str | None]:
     """Make the question whether a droplet still lives; it asks the API at most once in five seconds."""
     last = [clock.monotonic()]
 
@@ -378,9 +348,9 @@ def _alive(client: Client, droplet_id: int, clock: Clock) -> Callable[[], str | 
             return None
         last[0] = clock.monotonic()
         try:
-            status = client.droplet(droplet_id).status
-        except CloudshipError:
-            return None  # the API is no witness right now; the wait's own limit holds
+            status = client.droplet(droplet.id).status
+        except CloudshipError:  # else the API is no witness right now; the wait's own limit holds
+            return "the droplet is gone" if inventory.is_gone(client, droplet) else None
         return "the droplet is powered off" if status is DropletStatus.OFF else None
 
     return ask

@@ -22,6 +22,7 @@ from cloudship.errors import (
     WaitTimeout,
 )
 from cloudship.events import Noted, Notify, Output, nobody
+from cloudship.inventory import is_gone
 from cloudship.keys import LaunchFiles
 from cloudship.models import Droplet, DropletStatus, Timeouts
 from cloudship.probe import Answer, look
@@ -43,10 +44,19 @@ def active(
 
     Raises:
         WaitTimeout: it did not get there.
+        WaitHopeless: it was there, and is gone; or it never showed.
     """
+    seen: list[Droplet] = []
+    begun = clock.monotonic()
 
     def attempt(_limit: float) -> Ready[Droplet] | Pending:
-        droplet = client.droplet(droplet_id)
+        try:
+            droplet = client.droplet(droplet_id)
+        except NotFound as error:
+            if is_gone(client, seen[0]) if seen else clock.monotonic() - begun > timeouts.listed:
+                raise WaitHopeless(f"Droplet {droplet_id} is gone: it was taken down from elsewhere") from error
+            raise
+        seen[:] = [droplet]
         if droplet.status is DropletStatus.ACTIVE and droplet.ip_address is not None:
             return Ready(droplet)
         address = droplet.ip_address or "no address yet"

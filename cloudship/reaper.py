@@ -8,11 +8,12 @@ its end: it may have been extended, or have answered, in between.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 from cloudship import tags
 from cloudship.client import Client
-from cloudship.errors import CloudError, CloudshipError, ConfigError, NotFound
+from cloudship.errors import CloudError, CloudshipError, ConfigError, NotFound, ShipBusy
 from cloudship.events import Noted, Notify, nobody
 from cloudship.models import Destroyed, Droplet, Key, Kind, Left, Reaped, rfc3339
 from cloudship.waiting import Clock
@@ -57,7 +58,7 @@ def candidates(client: Client) -> tuple[Candidate, ...]:
     """Take the inventory: every launch of cloudship in an account, whoever made it."""
     droplets: dict[tuple[str, str], list[Droplet]] = {}
     for droplet in client.droplets(tag=tags.SHARED):
-        found = tags.read(droplet.tags)
+        found = tags.of(droplet)
         if found is not None:
             droplets.setdefault((found.name, found.launch), []).append(droplet)
     keys: dict[tuple[str, str], list[Key]] = {}
@@ -87,6 +88,7 @@ def reap(
     dry_run: bool,
     told: Callable[[Reaped], None] = lambda _one: None,
     clock: Clock | None = None,
+    alone: Callable[[str], AbstractContextManager[object]] = nullcontext,
 ) -> tuple[Reaped, ...]:
     """
     Take down every launch that has outlived its time.
@@ -98,6 +100,7 @@ def reap(
         dry_run: only say what would go.
         told: hears of each launch as it is done with.
         clock: this machine's; where it differs from the cloud's, the cloud's is the rule's.
+        alone: keeps everybody else on this machine away from a ship, or says who is at it.
 
     Raises:
         ConfigError: no owner, which would be everybody, or one that no tag can name.
@@ -107,7 +110,7 @@ def reap(
     found, done = candidates(client), []
     rule = rule if clock is None else replace(rule, now=client.now(clock))
     for candidate in found:
-        done.append(_dealt_with(client, candidate, rule, take_down, dry_run=dry_run))
+        done.append(_dealt_with(client, candidate, rule, take_down, alone, dry_run=dry_run))
         told(done[-1])
     return tuple(done)
 
@@ -136,17 +139,37 @@ def _dealt_with(
     candidate: Candidate,
     rule: Rule,
     take_down: Callable[[str, str], tuple[Destroyed, ...]],
+    alone: Callable[[str], AbstractContextManager[object]],
     *,
     dry_run: bool,
 ) -> Reaped:
-    verdict, unseen = judge(candidate, rule), None
-    if verdict.taken and not dry_run:
-        try:
-            verdict = _seen_again(client, candidate, rule)
-        except CloudshipError as error:
-            unseen = error
+    verdict = judge(candidate, rule)
+    if dry_run or not verdict.taken:
+        return _outcome(client, candidate, verdict)
+    try:
+        with alone(candidate.name):
+            return _taken(client, candidate, rule, take_down)
+    except ShipBusy as error:
+        return _outcome(client, candidate, Verdict(taken=False, reason=error.message))
+
+
+def _taken(
+    client: Client, candidate: Candidate, rule: Rule, take_down: Callable[[str, str], tuple[Destroyed, ...]]
+) -> Reaped:
+    outcome = _outcome(client, candidate, judge(candidate, rule))
+    try:
+        outcome = _outcome(client, candidate, _seen_again(client, candidate, rule))
+        if not outcome.taken:
+            return outcome
+        return outcome.model_copy(update={"destroyed": take_down(candidate.name, candidate.launch)})
+    except CloudshipError as error:
+        left = error.left or tuple(Left(kind=kind, id=str(one.id)) for kind, one in _objects(candidate))
+        return outcome.model_copy(update={"left": left, "reason": f"{outcome.reason}; {error}"})
+
+
+def _outcome(client: Client, candidate: Candidate, verdict: Verdict) -> Reaped:
     price = sum(one.price_hourly for one in candidate.droplets)
-    outcome = Reaped(
+    return Reaped(
         name=candidate.name,
         launch=candidate.launch,
         cloud=client.cloud,
@@ -155,15 +178,6 @@ def _dealt_with(
         reason=verdict.reason,
         price_hourly=price,
     )
-    if dry_run or not verdict.taken:
-        return outcome
-    try:
-        if unseen is not None:
-            raise unseen
-        return outcome.model_copy(update={"destroyed": take_down(candidate.name, candidate.launch)})
-    except CloudshipError as error:
-        left = error.left or tuple(Left(kind=kind, id=str(one.id)) for kind, one in _objects(candidate))
-        return outcome.model_copy(update={"left": left, "reason": f"{verdict.reason}; {error}"})
 
 
 def _seen_again(client: Client, candidate: Candidate, rule: Rule) -> Verdict:
@@ -184,7 +198,7 @@ def _seen_again(client: Client, candidate: Candidate, rule: Rule) -> Verdict:
 
 
 def _judge_droplet(droplet: Droplet, rule: Rule) -> Verdict:
-    found = tags.read(droplet.tags)
+    found = tags.of(droplet)
     if found is None:
         return Verdict(taken=False, reason="its tags are not what a launch of cloudship writes")
     if found.owner != rule.owner:

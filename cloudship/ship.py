@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Self
 
-from cloudship import card, records, releasing, tags, teardown
+from cloudship import card, inventory, records, releasing, tags, teardown
 from cloudship.errors import BadAnswer, CommandFailed, KeyMissing, ShellUnreachable, ShipNotFound
 from cloudship.events import Notify, nobody
 from cloudship.models import CONTROL, Cloud, Droplet, PhaseTime, Receipt, Release, Result, Secret, Timeouts, rfc3339
 from cloudship.releasing import Place
+from cloudship.waiting import REAL
 
 if TYPE_CHECKING:
     from cloudship.client import Client
@@ -42,7 +43,7 @@ class Ship:
         timeline: Sequence[PhaseTime] = (),
         timeouts: Timeouts | None = None,
     ) -> None:
-        found = tags.read(droplet.tags)
+        found = tags.of(droplet)
         if found is None:
             raise ShipNotFound(f"Droplet {droplet.id} is not one of cloudship's")
         self._client = client
@@ -228,8 +229,10 @@ class Ship:
         """
         from cloudship.deploy import deploy
 
+        self._check_launched()
         file = Path(config_file) if config_file is not None else None
-        done = deploy(self._place(), source, config, config_file=file, by=tags.default_owner(), notify=notify)
+        place = Place(self.name, self.ip_address, self._keys(), self._timeouts)
+        done = deploy(place, source, config, config_file=file, by=tags.default_owner(), notify=notify)
         self._release = done.release
         return done
 
@@ -245,6 +248,7 @@ class Ship:
             ConfigError: there is none to go back to.
             ReleaseFailed: it does not come up any more; the live one stays.
         """
+        self._check_launched()
         with self.shell() as shell:
             self._release = releasing.rollback(shell, self.name, release, by=tags.default_owner(), notify=notify)
         return self._release
@@ -273,6 +277,7 @@ class Ship:
         Raises:
             ReleaseFailed: the app does not come up with them; the live release and its values stay.
         """
+        self._check_launched()
         secrets = {name: value if isinstance(value, Secret) else Secret(value) for name, value in values.items()}
         with self.shell() as shell:
             made = releasing.change_environment(
@@ -301,8 +306,10 @@ class Ship:
         with self.shell() as shell:
             return releasing.scale(shell, counts)
 
-    def _place(self) -> Place:
-        return Place(self.name, self.ip_address, self._keys(), self._timeouts)
+    def _check_launched(self) -> None:
+        """Refuse while a launch makes the first release, and waits for that one to answer."""
+        if self._keys() and (self.pending or 0) > self._client.now(REAL):
+            raise inventory.launched_by(self.name, self.owner, self.droplet)
 
     def execute(
         self,
@@ -348,7 +355,8 @@ class Ship:
             )
         if not (early or self.files.is_settled):
             raise ShellUnreachable(
-                f"{self.name}'s droplet has no host key of its own yet: its launch is under way, or was broken off",
+                f"{self.name}'s droplet has no host key of its own yet: its launch by {self.owner} since "
+                f"{self.droplet.created_at:%Y-%m-%d %H:%M:%S} UTC is under way, or was broken off",
                 next_step=f"wait for it; if it was broken off: cloudship down {self.name}, and launch again",
             )
         return self.files
@@ -365,7 +373,7 @@ class Ship:
             LeftBehind: something could not be proved gone; it says what, and what it costs.
         """
         limits = self._timeouts
-        receipt = teardown.take_down(self._client, self.name, launch=self.launch, timeouts=limits, notify=notify)
+        receipt = teardown.take_down_alone(self._client, self.name, launch=self.launch, timeouts=limits, notify=notify)
         self._is_gone = True
         return receipt
 
@@ -385,15 +393,7 @@ class Ship:
 
     def _repr_html_(self) -> str:
         """Show the ship in a notebook: state, URL, times."""
-        facts = [
-            ("state", self.state),
-            ("url", self.url),
-            ("droplet", f"{self.droplet_id} on {self.cloud.value}, {self.image}"),
-            ("price", f"${self.price_hourly:.5f} an hour" if self.price_hourly else "nothing"),
-            ("expires", self.expires_at or "never"),
-            *card.times(self.timeline),
-        ]
-        return card.table(self.name, facts, links=frozenset({"url"}))
+        return card.table(self.name, [*card.facts(self), *card.times(self.timeline)], links=frozenset({"url"}))
 
 
 def _logs_words(lines: int, process: str, since: str | None) -> tuple[str, ...]:

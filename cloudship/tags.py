@@ -7,14 +7,15 @@ import re
 import secrets
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from cloudship.models import SHIP_NAME
+from cloudship.models import SHIP_NAME, Droplet
 
 SHARED = "cloudship"  # the one tag that all ships share; it is never deleted
 _LAUNCH = re.compile(r"[0-9a-f]{10}")
 _OWNER = re.compile(r"[A-Za-z0-9_-]{1,60}")
 LAST = 99_999_999_999  # unix time: the last that a tag can name
+_NOBODY = "-"  # stands for an owner while tags are read; what it becomes then is the name of nobody
 _UNIX = re.compile(r"[0-9]{1,11}")  # not isdigit(): anybody may name a key, in any script
 
 
@@ -107,6 +108,26 @@ def read(tags: Iterable[str]) -> ShipTags | None:
     return ShipTags(names[0], launches[0], owners[0], _number(expires), _number(pending))
 
 
+def of(droplet: Droplet) -> ShipTags | None:
+    """
+    Say what a droplet of ours is, also where a tag that others carry was taken from it.
+
+    A tag can only be removed from everything at once, and nothing says who begins to carry it in that moment. The tag
+    of the launch is nobody else's, and the name says the same: together they are enough.
+    """
+    return read(droplet.tags) or _by_name(droplet)
+
+
+def _by_name(droplet: Droplet) -> ShipTags | None:
+    named = read_droplet_name(droplet.name)
+    if named is None or _values(droplet.tags, "launch") != [named.launch]:
+        return None
+    lost = {ship_tag(named.name)} if not _values(droplet.tags, "ship") else set()
+    lost |= {f"{SHARED}:by:{_NOBODY}"} if not _values(droplet.tags, "by") else set()
+    found = read({*droplet.tags, *lost})
+    return found if found is None or found.owner != _NOBODY else replace(found, owner="?")
+
+
 def key_name(name: str, launch: str, created: int) -> str:
     """Name the account key of a launch; keys cannot carry tags."""
     return f"{SHARED}:{name}:{launch}:{created}"
@@ -143,7 +164,7 @@ def is_owner(text: str) -> bool:
     return _OWNER.fullmatch(text) is not None
 
 
-def _values(tags: frozenset[str], part: str) -> list[str]:
+def _values(tags: Iterable[str], part: str) -> list[str]:
     prefix = f"{SHARED}:{part}:"
     return [tag[len(prefix) :] for tag in tags if tag.startswith(prefix)]
 

@@ -9,11 +9,12 @@ tags *and* passes our own reading of them; gone means 404 on the id and absent f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from cloudship import checkouts, records, tags
+from cloudship import checkouts, locking, records, tags
 from cloudship.client import Client
 from cloudship.errors import (
     BadAnswer,
@@ -120,6 +121,25 @@ def take_down(
         notify=notify,
         launch=launch,
     )
+
+
+def take_down_alone(client: Client, name: str, *, clock: Clock = REAL, **more: Any) -> Receipt:
+    """
+    Take down as `take_down` does, while nobody else on this machine is at the ship.
+
+    Raises:
+        ShipBusy: somebody is; with who and since when.
+    """
+    with alone_at(client.cloud, name, clock=clock):
+        return take_down(client, name, clock=clock, **more)
+
+
+def alone_at(
+    cloud: Cloud, name: str, *, clock: Clock = REAL, doing: str = locking.TAKEN_DOWN
+) -> AbstractContextManager[None]:
+    """Hold the lock of a ship, as far as this machine can."""
+    folder = records.files_root(cloud) / name
+    return locking.alone_if_possible(folder, name, now=clock.wall(), doing=doing)
 
 
 def finishing(act: Callable[[], T], notify: Notify = nobody) -> T:

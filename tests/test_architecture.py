@@ -34,7 +34,7 @@ LAYERS = {
         ),
         4,
     ),
-    **dict.fromkeys(("ship", "draft"), 5),
+    **dict.fromkeys(("ship", "draft", "rivals"), 5),
     **dict.fromkeys(("launch", "fleet"), 6),
     **dict.fromkeys(("cli", "display", "pytest_plugin", "__main__"), 7),
 }

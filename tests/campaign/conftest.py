@@ -35,6 +35,7 @@ class Field:
     box: CloudBox
     app: Path
     folder: Path
+    ship: str = SHIP
     count: int = 0
     traces: dict[str, list[Point]] = field(default_factory=dict)
 
@@ -79,10 +80,11 @@ class Field:
         """Give the words of a verb, as cases say it."""
         source, secret = str(self.app), oracle.CANARY
         said = {
-            "up": ["up", source, "--name", SHIP, "--env", f"SECRET={secret}"],
-            "down": ["down", SHIP],
-            "deploy": ["deploy", SHIP, source, "--env", f"MORE={secret}"],
+            "up": ["up", source, "--name", self.ship, "--env", f"SECRET={secret}"],
+            "down": ["down", self.ship],
+            "deploy": ["deploy", self.ship, source, "--env", f"MORE={secret}"],
             "reap": ["reap"],
+            "list": ["list", "--json"],
         }
         return [*said[verb], "--cloud", "local"]
 
@@ -190,7 +192,7 @@ def not_one_ship(ground: Field) -> list[str]:
     now, before = ground.box.account(), ground.box.baseline
     ours = [read for _, _, carried in now.droplets - before.droplets if (read := tags.read(carried))]
     keys = [name for _, name in now.keys - before.keys]
-    named = [found.launch for name in keys if (found := tags.read_key_name(name)) and found.name == SHIP]
+    named = [found.launch for name in keys if (found := tags.read_key_name(name)) and found.name == ground.ship]
     wrong = [] if len(ours) == 1 else [f"{len(ours)} droplets"]
     if named != [one.launch for one in ours]:
         wrong.append(f"keys {keys} beside launches {[one.launch for one in ours]}")

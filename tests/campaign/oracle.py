@@ -13,7 +13,7 @@ from campaign.cloudbox import SHIP, CloudBox
 CANARY = "canary-7d1f09-value"
 
 
-def judge(box: CloudBox, place: Path, ended: Ended) -> list[str]:
+def judge(box: CloudBox, place: Path, ended: Ended, ship: str = SHIP) -> list[str]:
     """
     Say what is wrong after a case; empty when all is well.
 
@@ -21,11 +21,12 @@ def judge(box: CloudBox, place: Path, ended: Ended) -> list[str]:
         box: the cloud, whose faults are cleared first.
         place: the case's own folder.
         ended: how the command ended.
+        ship: which one it was about.
     """
     box.knobs.clear_faults()
     wrong = [f"a library's traceback was shown: {ended.output[-600:]}"] if "Traceback (most" in ended.output else []
     wrong += _secrets(box, place, ended.output)
-    down = case.run(["down", SHIP, "--cloud", "local"], box.knobs, case.environment(place), lambda _point: None)
+    down = case.run(["down", ship, "--cloud", "local"], box.knobs, case.environment(place), lambda _point: None)
     if down.status != 0:
         wrong.append(f"down ended with {down.status}: {down.output[-600:]}")
     wrong += difference(box)

@@ -10,7 +10,7 @@ import pytest
 
 from cloudship import tags
 from cloudship.client import Client
-from cloudship.errors import ShellUnreachable, WaitTimeout
+from cloudship.errors import ShellUnreachable, ShipBusy, WaitTimeout
 from cloudship.keys import mint
 from cloudship.models import DropletRequest, Timeouts
 from cloudship.ship import Ship
@@ -70,6 +70,15 @@ def test_nothing_is_sent_before_the_host_key_is_its_own(
     with pytest.raises(ShellUnreachable, match="no host key of its own yet") as caught:
         SENDING[verb](ship, flask_app)
     assert "cloudship down web" in str(caught.value.next_step)
+    assert [] == connected
+
+
+@pytest.mark.parametrize("verb", ["deploy", "rollback", "env"])
+def test_a_launch_under_way_is_not_released_to(ship: Ship, connected: list[str], flask_app: Path, verb: str) -> None:
+    """It waits for its own first release to answer: another one would make it fail; who it is, and since when."""
+    ship.files.pin((mint("own").public,))
+    with pytest.raises(ShipBusy, match=r"web is being launched by me since \d{4}-"):
+        SENDING[verb](ship, flask_app)
     assert [] == connected
 
 

@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 import pytest
 
 from cloudship import tags
+from cloudship.models import Droplet, DropletStatus
+
+
+def _droplet(name: str, *carried: str) -> Droplet:
+    return Droplet(
+        id=1,
+        name=name,
+        status=DropletStatus.ACTIVE,
+        ip_address=None,
+        image="x",
+        image_name="x",
+        size="x",
+        region="x",
+        price_hourly=0.0,
+        tags=frozenset(carried),
+        created_at=datetime.now(timezone.utc),
+    )
 
 
 def test_what_is_written_is_read_back() -> None:
@@ -28,6 +47,28 @@ def test_what_is_written_is_read_back() -> None:
 def test_look_alikes_are_nobodys(carried: tuple[str, ...]) -> None:
     """Whatever a launch would not write is not read as one."""
     assert tags.read(carried) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "carried"),
+    [
+        ("web", ("cloudship", "cloudship:launch:0123456789", "cloudship:by:me")),
+        ("web-0123456789", ("cloudship", "cloudship:by:me")),
+        ("web-0123456789", ("cloudship:launch:0123456789", "cloudship:by:me")),
+        ("web-0123456789", ("cloudship", "cloudship:launch:1123456789", "cloudship:by:me")),
+        ("web-0123456789", ("cloudship", "cloudship:launch:0123456789", "cloudship:launch:1123456789")),
+    ],
+)
+def test_a_name_alone_is_no_proof(name: str, carried: tuple[str, ...]) -> None:
+    """Where the ship's tag is lost, only the shared tag, the launch's, and the same launch in the name make it ours."""
+    assert tags.of(_droplet(name, *carried)) is None
+
+
+def test_a_lost_owner_is_nobody() -> None:
+    """No reaper's rule can name it: such a ship is taken down by its name, and never swept away."""
+    found = tags.of(_droplet("web-0123456789", "cloudship", "cloudship:launch:0123456789"))
+    assert tags.ShipTags("web", "0123456789", "?", None, None) == found
+    assert not tags.is_owner("?")
 
 
 @pytest.mark.parametrize(
