@@ -1,4 +1,4 @@
-"""Hosts of today have control groups of version 2 alone; this one shows its machines such a tree, wherever it stands."""
+"""Hosts of today have control groups of version 2 alone; ships sail in such a tree too, wherever this test runs."""
 
 from __future__ import annotations
 
