@@ -112,13 +112,13 @@ class Anchored:
 @pytest.fixture(scope="module")
 def anchored(field_of_cases: Field) -> Anchored:
     """Launch such a ship once for all cases of a worker."""
-    return Anchored(dataclasses.replace(field_of_cases, ship=YARD, folder=field_of_cases.folder / "anchored"))
+    return Anchored(dataclasses.replace(field_of_cases, ship=YARD, folder=field_of_cases.place()))
 
 
 @pytest.fixture
 def yard(ground: Field) -> Iterator[Field]:
     """Give the field with a ship of another name."""
-    return dataclasses.replace(ground, ship=YARD, folder=ground.folder / YARD)
+    return dataclasses.replace(ground, ship=YARD, folder=ground.place())
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
