@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cloudship import git
+from cloudship import durable, git
 from cloudship.git import checkout
 from cloudship.keys import LaunchFiles, ssh_config
 
@@ -37,7 +37,7 @@ def tie(folder: Path, files: LaunchFiles, *, name: str, address: str) -> str | N
 def forget(files: LaunchFiles, *, name: str) -> None:
     """Remove a launch's files, and the remote that led to it; the droplet has been proved gone."""
     try:
-        folder = files.checkout.read_text(encoding="utf-8")
+        folder = durable.read(files.checkout)
     except OSError:
         folder = None
     if folder:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +20,8 @@ from cloudship.errors import StorageError
 
 _FORBIDDEN = frozenset((errno.EROFS, errno.EACCES, errno.EPERM))
 _IN_THE_WAY = frozenset((errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP))
-_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE))
+_NO_MORE_FILES = frozenset((errno.EMFILE, errno.ENFILE))
+_NO_MORE_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.ENOMEM))
 
 
 def folder(path: Path) -> None:
@@ -35,6 +37,18 @@ def folder(path: Path) -> None:
         folder(path.parent)
         path.mkdir(mode=0o700, exist_ok=True)
         _sync_folder(path.parent)
+
+
+def read(path: Path) -> str:
+    """
+    Read a file of ours, whatever lies in its place; what is no text is marked in it.
+
+    Raises:
+        OSError: it is not there, cannot be read, or is no file: a pipe would keep us waiting for ever.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as file:
+        _check_is_file(file.fileno(), path)
+        return file.read().decode("utf-8", "replace")
 
 
 def write(path: Path, text: str) -> None:
@@ -78,8 +92,9 @@ def append(path: Path, line: bytes) -> None:
     """
     with mapped(path):
         is_new = not path.exists()
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY, 0o600)
         try:
+            _check_is_file(descriptor, path)
             whole = (b"\n" if _is_torn(descriptor) else b"") + line + b"\n"
             if os.write(descriptor, whole) < len(whole):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
@@ -141,7 +156,7 @@ def fault(error: OSError, path: Path | None = None, variable: str = "CLOUDSHIP_S
     """
     where = error.filename if isinstance(error.filename, str) else path
     cause = error.strerror or str(error)
-    if error.errno in _EXHAUSTED:
+    if error.errno in _NO_MORE_FILES:
         return StorageError(f"This machine lets cloudship open no more files: {cause}", next_step="ulimit -n 1024")
     if error.errno in _FORBIDDEN:
         step = f"export {variable}=..., a folder that you may write to"
@@ -152,12 +167,29 @@ def fault(error: OSError, path: Path | None = None, variable: str = "CLOUDSHIP_S
     return StorageError(f"{where} cannot be used: {cause}", next_step=step)
 
 
+def exhausted(error: Exception) -> StorageError | None:
+    """Say what this machine has no more of, where a call of the system failed for that; None: it is another error."""
+    if not isinstance(error, OSError):
+        return None
+    if error.errno in _NO_MORE_FILES:
+        return fault(error)
+    if error.errno in _NO_MORE_ROOM:
+        step = "make room; TMPDIR and CLOUDSHIP_STATE_DIR may name folders on another disk"
+        return StorageError(f"This machine has no room left: {error.strerror}", next_step=step)
+    return None
+
+
 def _write_new(path: Path, text: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(descriptor)
+
+
+def _check_is_file(descriptor: int, path: Path) -> None:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise OSError(errno.EEXIST, "it is no file", str(path))
 
 
 def _is_torn(descriptor: int) -> bool:

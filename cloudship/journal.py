@@ -75,7 +75,7 @@ class Journal:
     def entries(self) -> tuple[Entry, ...]:
         """Read all that is whole."""
         try:
-            lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = durable.read(self._path).splitlines()
         except OSError:
             return ()
         return tuple(entry for line in lines if (entry := _read(line)) is not None)

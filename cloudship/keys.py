@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 import platformdirs
@@ -51,8 +52,7 @@ def own_public_keys(configured: Sequence[str]) -> tuple[str, ...]:
     """
     if configured:
         return tuple(_public_key(name) for name in configured)
-    found = sorted(Path("~/.ssh").expanduser().glob("id_*.pub"))
-    return tuple(line for path in found if (line := _default_key(path)) is not None)
+    return tuple(line for path in _default_files() if (line := _default_key(path)) is not None)
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class LaunchFiles:
 
     def _known(self) -> list[list[str]]:
         try:
-            lines = self.known_hosts.read_text(encoding="utf-8").splitlines()
+            lines = durable.read(self.known_hosts).splitlines()
         except OSError:
             return []
         return [line.split()[1:] for line in lines if line.startswith(f"{self.alias} ")]
@@ -138,7 +138,7 @@ class LaunchFiles:
     def lacking(self) -> str | None:
         """Say what of these files is missing for logging in; None: nothing."""
         try:
-            self.identity.read_bytes()
+            durable.read(self.identity)
         except FileNotFoundError:
             return "it holds no key for it"
         except OSError as error:
@@ -194,14 +194,30 @@ def ssh_config() -> Path:
     mine = _config_word(str(state / "ships" / "*" / "*" / "*" / "ssh_config"))
     lines = [f"Include {mine}", "Include ~/.ssh/config", "Include /etc/ssh/ssh_config"]
     text = "\n".join(lines) + "\n"
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
+    if _text_of(path) != text:
         durable.write(path, text)
     return path
+
+
+def _text_of(path: Path) -> str | None:
+    try:
+        return durable.read(path)
+    except OSError:
+        return None
 
 
 def _config_word(text: str) -> str:
     """Quote a value for OpenSSH's configuration, where % begins a token."""
     return '"' + text.replace("%", "%%") + '"'
+
+
+def _default_files() -> list[Path]:
+    """List `~/.ssh/id_*.pub`; nobody's home, or one that cannot be read, has none."""
+    try:
+        folder = Path("~/.ssh").expanduser()
+        return sorted(folder / name for name in os.listdir(folder) if fnmatch(name, "id_*.pub"))  # noqa: PTH208  glob tells no errors
+    except (OSError, RuntimeError):
+        return []
 
 
 def _default_key(path: Path) -> str | None:

@@ -107,7 +107,7 @@ def _introduce(holder: Path, now: float, doing: str) -> None:
 
 def _described(holder: Path) -> str:
     try:
-        told = json.loads(holder.read_text(encoding="utf-8"))
+        told = json.loads(durable.read(holder))
         return f"{told['doing']} on this machine by process {told['pid']} of {told['user']}, since {told['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return f"{LAUNCHED} on this machine"  # it has only just taken the lock

@@ -19,6 +19,7 @@ from types import TracebackType
 import paramiko
 from typing_extensions import Self
 
+from cloudship import durable
 from cloudship.errors import ConfigError, HostKeyMismatch, KeyMissing, ShellError, ShellUnreachable
 from cloudship.keys import LaunchFiles
 from cloudship.models import Result
@@ -184,9 +185,9 @@ class Shell:
 def _identity(files: LaunchFiles) -> paramiko.Ed25519Key:
     """Read the key that logs in, before anybody is asked to let us in."""
     try:
-        return paramiko.Ed25519Key.from_private_key(io.StringIO(files.identity.read_text(encoding="utf-8")))
-    except (OSError, ValueError, paramiko.SSHException) as error:
-        raise KeyMissing(f"The key that logs in cannot be read: {files.identity}: {error}") from error
+        return paramiko.Ed25519Key.from_private_key(io.StringIO(durable.read(files.identity)))
+    except (OSError, ValueError, LookupError, AssertionError, paramiko.SSHException) as error:  # of a file that is none
+        raise KeyMissing(f"The key that logs in cannot be read: {files.identity}: {_words_of(error)}") from error
 
 
 def _end_when_silent(stream: socket.socket) -> None:

@@ -25,7 +25,6 @@ from cloudship.errors import (
     NotFound,
     RateLimited,
     ServerFault,
-    StorageError,
     Terminated,
     Unreachable,
 )
@@ -93,11 +92,11 @@ def down(
 
 
 def _forget(files: LaunchFiles, name: str, cloud: Cloud, journal: Journal, notify: Notify) -> None:
-    """Take a launch that is proved gone off this machine's records; they may be where nothing can be written."""
+    """Take a launch that is proved gone off this machine's records; nothing of them costs anything."""
     try:
         journal.ended(files.launch, cloud.value)
         checkouts.forget(files, name=name)
-    except StorageError as error:
+    except CloudshipError as error:  # they lie where nothing can be written, or there is no git to untie a checkout
         notify(Noted(text=f"{name} is gone, yet this machine's records of it stay: {error}", warning=True))
 
 

@@ -59,6 +59,11 @@ MENDED = (
     "a refusal for one object ended a whole reap; a tag of a droplet that a lagging listing left out was swept away",
     "a listing with a total below nothing, or with objects twice, was taken for whole; a text for a list of tags",
     "what a launch no longer needed, and could not take away at the first try, brought the whole ship down",
+    "a pipe in the place of a file of ours kept a command waiting for ever: what is no file is not read",
+    "a key file with a turned bit, or a folder of keys that cannot be listed, ended in an error that nobody foresaw",
+    "`down` without git on the machine ended as wrong use, after the ship was gone: only its records stay",
+    "a checkout stayed tied to a ship that was gone where git's configuration rewrites URLs",
+    "a full disk behind standard output, and a process that may open no more files, were errors that nobody foresaw",
 )
 TEXT = """# How it is proved that nothing leaks
 
@@ -82,6 +87,7 @@ for the droplet at the seams of SSH, git and HTTP is in `tests/campaign/machine.
 | T5 | every call meets a broken answer: reset, silence, half a body, HTML, drops, redirects |
 | T6 | the answer to a create is lost in six ways while listings lag up to a minute: exactly one droplet |
 | T7 | objects that do not behave: never active, no address, deletes that do not stick, droplets that come back |
+| T9 | the user's machine: no home, no git, hostile configuration, full disk, spoiled state, sleep in mid-command |
 | C1, C2 | SIGKILL of the local cloud itself, at any moment under many requests and at every step of its work |
 | rotation | the client is killed at every step of it, the script on the droplet at every line, the power lost there |
 | impostors | somebody else on the droplet's address, with no key that fits or a wrong one, hears nothing |

@@ -41,5 +41,10 @@ def run(words: list[str]) -> int:
     from cloudship.cli import failure
     from cloudship.cli.app import app
 
+    def command() -> object:
+        found = app(args=words, prog_name="cloudship", standalone_mode=False)
+        sys.stdout.flush()  # a result that nobody takes is an error of the command's
+        return found
+
     with spoken():
-        return failure.guarded(lambda: app(args=words, prog_name="cloudship", standalone_mode=False), words, interrupts)
+        return failure.guarded(command, words, interrupts)

@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from cloudship import durable
 from cloudship.cli.interrupts import Interrupts
 from cloudship.cli.words import own, verb
 from cloudship.errors import Abandoned, CloudshipError, Terminated, UsageError
@@ -43,6 +44,8 @@ def guarded(command: Callable[[], Any], words: list[str], interrupts: Interrupts
     except BrokenPipeError:
         return FAILED
     except Exception as error:  # noqa: BLE001  nobody is shown a library's traceback; --debug shows it
+        if (lacking := durable.exhausted(error)) is not None:
+            return _told(lacking, as_json=as_json, debug=debug, status=_status(lacking, words))
         return _bug(error, as_json=as_json, debug=debug, status=_status(None, words))
     if interrupts.first is not None:  # typer makes an exit status of Ctrl-C
         return _interrupted(words, interrupts)

@@ -16,6 +16,7 @@ from cloudship.git import process
 
 REMOTE = "ship"
 _SSH = "core.sshCommand"
+_CONFIGURED = ("config", "--local", "--get", f"remote.{REMOTE}.url")  # `get-url` tells what insteadOf makes of it
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def link(folder: Path, *, url: str, ssh_config: Path) -> Linked:
     """
     if _ask(folder, "rev-parse", "--show-toplevel") != str(folder):
         return Linked(None)
-    there = _ask(folder, "remote", "get-url", REMOTE)
+    there = _ask(folder, *_CONFIGURED)
     if there is not None and not _is_ours(there):
         return Linked(None, f"the remote {REMOTE} leads to {there}")
     command = shlex.join(["ssh", "-F", str(ssh_config)])
@@ -57,7 +58,7 @@ def link(folder: Path, *, url: str, ssh_config: Path) -> Linked:
 
 def unlink(folder: Path, *, url: str, ssh_config: Path) -> None:
     """Take away what `link` set up, as far as it is still there and no other ship's."""
-    if not folder.is_dir() or _ask(folder, "remote", "get-url", REMOTE) != url:
+    if not folder.is_dir() or _ask(folder, *_CONFIGURED) != url:
         return
     _ask(folder, "remote", "remove", REMOTE)
     if _ask(folder, "config", "--local", "--get", _SSH) == shlex.join(["ssh", "-F", str(ssh_config)]):

@@ -7,5 +7,6 @@ Campaigns: each case breaks one thing at one point of a command, and is judged b
     case.py       one command in a fork of a preloaded parent, with its output
     disk.py       what a crash of the machine leaves of a folder: acts recorded, and played again with some lost
     crash.py      a user's machine that crashes, and what is judged then
+    conditions.py what may be wrong with a user's machine; spoiled.py its files, sleep.py its sleep, client.py judges
     oracle.py     the judgement: `down` in a fresh fork, then account, files and output are looked at
 """

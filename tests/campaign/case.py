@@ -90,7 +90,7 @@ def child(work: Callable[[], int], environ: dict[str, str], attach: Callable[[],
         traceback.print_exc()
     finally:
         for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError):
+            with suppress(OSError, ValueError, AttributeError):  # a case may have closed them, or taken them away
                 stream.flush()
         os._exit(status)
 
@@ -128,7 +128,12 @@ def _command(
     step_the_clock(knobs)
     hurry_the_wire(wire)
     Watch(act).install(FakeShell)
-    return cli.run(words)
+    sys.argv[1:] = words
+    try:
+        cli.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 70
 
 
 def _collected(reading: int, pid: int, began: float) -> str:

@@ -36,10 +36,12 @@ class FakeShell:
 
     @classmethod
     def connect(cls, address: str, *, files: LaunchFiles, **_more: Any) -> FakeShell:
-        """Connect to the droplet of a launch, with its key."""
-        if not files.identity.exists():
-            raise ShellUnreachable(f"{address} cannot be reached: No such file or directory")
-        return cls(memory.answering(address, files.launch))
+        """Connect to the droplet of a launch, with its key, knowing it by the host key that it has."""
+        ssh._identity(files)
+        droplet = memory.answering(address, files.launch)
+        if not files.pinned() or droplet.kept("host_key") not in (None, *files.pinned()):
+            raise HostKeyMismatch(f"{address} offers no key of the pinned kind; nothing was sent")
+        return cls(droplet)
 
     def run(self, command: str | Sequence[str], *, stdin: bytes | None = None, limit: float | None = None) -> Result:
         """Run a command that ends with a document, or with nothing to say."""
@@ -48,6 +50,8 @@ class FakeShell:
         if words[:2] == ["sh", "-s"]:
             if words[2] == "generate":
                 FakeShell.made = " ".join(mint("droplet").public.split()[:2])
+            else:
+                self._droplet.store("host_key", FakeShell.made)
             return _said(FakeShell.made)
         return _said(self._verb(words[1:], stdin) if words[0] == CONTROL else "")
 

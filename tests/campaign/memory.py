@@ -108,7 +108,14 @@ class Memory:
             unfinished.replace(self._file)
 
     def _read(self) -> dict[str, Any]:
-        fresh: Mapping[str, Any] = {"releases": [], "live": None, "values": {}, "settings": {}, "closed": False}
+        fresh: Mapping[str, Any] = {
+            "releases": [],
+            "live": None,
+            "values": {},
+            "settings": {},
+            "closed": False,
+            "host_key": None,  # of its own; None: it still has the temporary one
+        }
         try:
             return {**fresh, **json.loads(self._file.read_text(encoding="utf-8"))}
         except OSError:

@@ -60,6 +60,30 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     )
 
 
+def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """It is no file of ours: it is neither read nor added to."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="no file"):
+        durable.read(tmp_path / "pipe")
+    with pytest.raises(StorageError, match="no file"):
+        durable.append(tmp_path / "pipe", b"line")
+
+
+def test_what_is_no_text_is_marked_where_it_is_read(tmp_path: Path) -> None:
+    """A bit that has turned in a file is no reason to fail."""
+    (tmp_path / "file").write_bytes(b"a\xffb")
+    assert "a\ufffdb" == durable.read(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("number", "says"), [(errno.EMFILE, "open no more files"), (errno.ENOSPC, "no room left"), (errno.EPIPE, None)]
+)
+def test_what_this_machine_has_no_more_of_is_told_wherever_it_is_missed(number: int, says: str | None) -> None:
+    """Files and room run out in any call; every other error is another matter."""
+    found = durable.exhausted(OSError(number, os.strerror(number)))
+    assert says is None if found is None else says is not None and says in found.message
+
+
 def test_of_a_link_to_a_folder_the_link_is_removed(tmp_path: Path) -> None:
     """What it leads to is somebody else's."""
     (tmp_path / "theirs").mkdir()

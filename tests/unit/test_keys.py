@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cloudship.errors import ConfigError, StorageError
+from cloudship.errors import ConfigError, KeyMissing, StorageError
 from cloudship.keys import LaunchFiles, mint, own_public_keys
+from cloudship.ssh import Shell
 
 
 def test_openssh_itself_understands_the_keys(tmp_path: Path) -> None:
@@ -54,6 +55,26 @@ def test_a_host_is_settled_once_the_temporary_key_is_forgotten(tmp_path: Path) -
         listed = subprocess.run(found, capture_output=True, text=True, check=True).stdout
         assert all(key in listed for key in files.pinned())
     assert [False, False, True] == settled
+
+
+def test_a_folder_of_keys_that_cannot_be_listed_holds_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has asked for those keys; a launch goes on without them."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").touch()
+    assert () == own_public_keys(())
+
+
+@pytest.mark.parametrize("text", ["", "no key", "\ufffd"])
+def test_a_key_that_cannot_be_read_is_told_as_that(tmp_path: Path, text: str) -> None:
+    """Whatever a disk has made of it: the path, and what is wrong."""
+    files = LaunchFiles(tmp_path / "l", "0123456789")
+    pair = mint("who")
+    files.save_identity(pair)
+    whole = pair.private.reveal()
+    for broken in (text, whole[: len(whole) // 2], whole.replace("b3BlbnNzaC1rZXktdjE", "b3BlbnNzaC1rZXktdjF")):
+        files.identity.write_text(broken)
+        with pytest.raises(KeyMissing, match="cannot be read"):
+            Shell.connect("127.0.0.1", files=files, port=9)
 
 
 def test_the_ssh_command_trusts_nothing_of_the_users_own(tmp_path: Path) -> None:

@@ -80,3 +80,22 @@ def test_closed_streams_are_no_reason_to_fail() -> None:
         ["sh", "-c", f'exec "{sys.executable}" -m cloudship --version >&- 2>&-'], check=False, capture_output=True
     )
     assert (0, b"", b"") == (done.returncode, done.stdout, done.stderr)
+
+
+def test_a_result_for_which_there_is_no_room_is_a_failure_with_its_reason() -> None:
+    """As under `> /dev/full`: the system's words, and what to do."""
+    with Path("/dev/full").open("wb") as full:
+        done = _cloudship("--version", stdout=full)
+    assert 1 == done.returncode
+    assert b"standard output: No space left on device" in done.stderr
+    assert b"next: " in done.stderr
+
+
+def test_a_closed_standard_input_answers_no_question() -> None:
+    """As under `<&-`: nobody is asked, and the error says what to type."""
+    done = subprocess.run(
+        ["sh", "-c", f'exec "{sys.executable}" -m cloudship down --all --cloud local <&-'],
+        check=False,
+        capture_output=True,
+    )
+    assert b"foresee" not in done.stderr, done.stderr
