@@ -29,7 +29,9 @@ def run(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> Run:
     return command
 
 
-def test_bad_input_costs_nothing(run: Run, cloud: Any, flask_app: Path, tmp_path: Path) -> None:
+def test_bad_input_costs_nothing(
+    typed: Callable[..., Any], cloud: Any, flask_app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One clear message, exit status 2, and not a single droplet, key or tag."""
     empty, nothing = tmp_path / "empty", tmp_path / "nothing"
     empty.mkdir()
@@ -52,12 +54,13 @@ def test_bad_input_costs_nothing(run: Run, cloud: Any, flask_app: Path, tmp_path
         (str(flask_app), "--bogus"): "No such option",
     }
     for words, message in cases.items():
-        done = run("up", *words)
-        assert (2, "") == (done.returncode, done.stdout), words
-        assert message in done.stderr, words
-        assert "Traceback" not in done.stderr
-    done = run("up", str(flask_app), CLOUDSHIP_USER_DATA=str(tmp_path / "large.yaml"))
-    assert (2, True) == (done.returncode, "at most 65536" in done.stderr)
+        said = typed("up", *words)
+        assert (2, "") == (said.status, said.out), words
+        assert message in said.err, words
+        assert "Traceback" not in said.err
+    monkeypatch.setenv("CLOUDSHIP_USER_DATA", str(tmp_path / "large.yaml"))
+    said = typed("up", str(flask_app))
+    assert (2, True) == (said.status, "at most 65536" in said.err)
     left = [cloud("GET", f"/v2/{kind}").json()["meta"]["total"] for kind in ("droplets", "account/keys", "tags")]
     assert [0, 0, 0] == left
 
