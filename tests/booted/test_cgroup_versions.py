@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,21 +13,23 @@ from cloudship.local.machines.nspawn.names import Names
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples/static-site"
 _TREE = "umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; stat -f -c %T /sys/fs/cgroup"
+_SIZE = "from droplet import hardware; print(hardware.cores(), hardware.memory_mib())"
+_RUN = ["run", "second", "--root", "--"]
 _STORY = (
-    "up {source} --name second --json",
-    "run second --root -- stat -f -c %T /sys/fs/cgroup",
-    "run second --root -- systemctl list-units --failed --no-legend",
-    "down second",
-    "local reset --yes",
+    ["up", str(EXAMPLE), "--name", "second", "--json"],
+    [*_RUN, "stat", "-f", "-c", "%T", "/sys/fs/cgroup"],
+    [*_RUN, "systemctl", "list-units", "--failed", "--no-legend"],
+    [*_RUN, "env", "PYTHONPATH=/opt/cloudship", "python3", "-c", _SIZE],
+    ["down", "second"],
+    ["local", "reset", "--yes"],
 )
 
 
 def test_a_ship_sails_where_there_is_version_2_alone(machines: Path, tmp_path: Path) -> None:
-    """In a mount namespace of its own: up, systemd inside sees that version and has no failed unit, down, no group."""
+    """In a mount namespace of its own: systemd sees that version, its size and no failed unit; no group stays."""
     assert machines.is_dir()  # this machine can boot some
     ours = [sys.executable, "-m", "cloudship"]
-    story = [line.format(source=EXAMPLE).split() for line in _STORY]
-    lines = [_TREE, *(f'{" ".join([*ours, *words])} || exit 1; echo "--"' for words in story)]
+    lines = [_TREE, *(f"{shlex.join([*ours, *words])} || exit 1; echo --" for words in _STORY)]
     environ = {"CLOUDSHIP_LOCAL_DIR": str(tmp_path / "local"), "CLOUDSHIP_STATE_DIR": str(tmp_path / "state")}
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", "\n".join(lines)],
@@ -34,11 +37,12 @@ def test_a_ship_sails_where_there_is_version_2_alone(machines: Path, tmp_path: P
         capture_output=True,
         text=True,
         check=False,
-        timeout=180,
+        timeout=240,
     )
     assert 0 == done.returncode, done.stderr
-    tree, (up, seen, failed, *_) = done.stdout.split("\n", 1)[0], done.stdout.split("\n", 1)[1].split("--\n")
-    assert ("cgroup2fs", "cgroup2fs", "") == (tree, seen.strip(), failed.strip())
+    tree, _, told = done.stdout.partition("\n")
+    up, seen, failed, size, *_ = (text.strip() for text in told.split("--\n"))
+    assert ("cgroup2fs", "cgroup2fs", "", "1 1024") == (tree, seen, failed, size)
     assert "second" == json.loads(up)["name"]
     prefix = Names.of(tmp_path / "local").machine(0)[:-1]
     assert [] == list(Path("/sys/fs/cgroup").glob(f"*/{prefix}*"))

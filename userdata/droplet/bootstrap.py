@@ -13,7 +13,7 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Callable, List
 
-from droplet import apt, command, expiry, hook, nginx, process, swap, uv
+from droplet import apt, command, expiry, hardware, hook, nginx, swap, uv
 from droplet.firstboot import JOURNAL, LAST
 from droplet.journal import DONE, FAILED, Journal, StageError, as_json
 from droplet.layout import PROGRAM, USER, Config, Layout
@@ -43,7 +43,7 @@ def run(config: Config) -> int:
             packages = threads.submit(_stage, journal, "apt", lambda say: apt.install(config.apt, say, git_works))
             _stage(journal, "user", lambda say: make_user(config.layout))
             _stage(journal, "repo", lambda say: make_repository(config.layout))
-            _stage(journal, "swap", lambda say: swap.add(process.memory_mib(), say))
+            _stage(journal, "swap", lambda say: swap.add(hardware.memory_mib(), say))
             if config.expires is not None:
                 _stage(journal, "expiry", lambda say: expiry.arm(float(config.expires or 0)))
             laid_out.set()

@@ -7,18 +7,16 @@ Environment values pass through JSON, never through systemd's or a shell's quoti
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-from droplet import launch, procfile
+from droplet import hardware, launch, procfile
 from droplet.app import SHELL, UVICORN_WORKER, App
 from droplet.layout import USER, Layout
 
 THREADS = 2
-_CPU = Path("/sys/fs/cgroup/cpu")
 WORKER_MIB = 160  # what a worker of an ordinary app takes; no more workers than fit
 _OWN_CONFIG = ("gunicorn.conf.py", "gunicorn_config.py")
 # Sockets of the file system cannot be shared so, and newer kernels refuse to try: such an app gets a port.
@@ -80,7 +78,9 @@ def base_environment(layout: Layout, number: int, app: App, environment: Optiona
         "PYTHONPATH": ":".join(path for path in paths if Path(path).is_dir()),
         "CLOUDSHIP_RELEASE": str(number),
         "CLOUDSHIP_SOCKET": str(layout.socket(number)),
-        "WEB_CONCURRENCY": str(workers(cores(), memory_mib())),  # gunicorn's own name for how many workers
+        "WEB_CONCURRENCY": str(
+            workers(hardware.cores(), hardware.memory_mib())
+        ),  # gunicorn's own name for how many workers
     }
     if environment:
         found.update(PATH=f"{environment}/bin:{found['PATH']}", VIRTUAL_ENV=str(environment))
@@ -145,31 +145,6 @@ def gunicorn(socket: Optional[Path], root: Path, app: App, environment: str) -> 
 def workers(cores: int, memory: int) -> int:
     """Say how many workers: gunicorn's own rule of two a core and one more, as far as the memory goes."""
     return max(1, min(2 * cores + 1, (memory - 200) // WORKER_MIB))
-
-
-def cores() -> int:
-    """Count the cores that are ours: the machine's, or the group's share where that is less."""
-    found = len(os.sched_getaffinity(0))
-    try:
-        quota, period = (int(_CPU.joinpath(f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
-    except (OSError, ValueError):
-        return found
-    return max(1, min(found, quota // period)) if quota > 0 else found
-
-
-def memory_mib() -> int:
-    """Read how much memory there is for us: the machine's, or the group's limit where that is less."""
-    for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("MemTotal:"):
-            total = int(line.split()[1]) // 1024
-    for place in ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory.max"):
-        try:
-            limit = Path(place).read_text(encoding="utf-8").strip()
-        except OSError:
-            continue
-        if limit.isdigit():
-            total = min(total, int(limit) >> 20)
-    return total
 
 
 def whole_environment(folder: Path, processes: Processes) -> Dict[str, str]:

@@ -98,7 +98,7 @@ class NspawnDriver(Driver):
         lower = Path((disk.folder / "lower").read_text(encoding="utf-8"))
         root = disk.mount(lower)
         space = self._wiring.plug(spec.droplet_id, spec.address, self._subnet())
-        self._supervised(spec.droplet_id, group, _command(self._names.machine(spec.droplet_id), root, space))
+        self._supervised(spec.droplet_id, group, _command(self._names.machine(spec.droplet_id), root, space, spec))
         if not _soon(lambda: group.leader() is not None, _INIT_LIMIT):
             raise DriverError(f"droplet {spec.droplet_id} did not boot: {self._last_words(spec.droplet_id)}")
 
@@ -234,7 +234,7 @@ class NspawnDriver(Driver):
         return "it said nothing"
 
 
-def _command(machine: str, root: Path, space: str) -> list[str]:
+def _command(machine: str, root: Path, space: str, spec: MachineSpec) -> list[str]:
     return [
         "systemd-nspawn",
         "--quiet",
@@ -248,6 +248,8 @@ def _command(machine: str, root: Path, space: str) -> list[str]:
         "--timezone=off",
         "--link-journal=no",
         "--capability=CAP_NET_ADMIN",
+        f"--setenv=CLOUDSHIP_CORES={spec.vcpus}",  # /proc tells of the host, and a container does not see its limits
+        f"--setenv=CLOUDSHIP_MEMORY_MIB={spec.memory_mib}",
     ]
 
 
