@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cloudship import durable, readiness, releasing, request
-from cloudship.errors import CloudshipError, ReleaseFailed, WaitTimeout
+from cloudship.errors import CloudshipError, GitError, ReleaseFailed, WaitTimeout
 from cloudship.events import Noted, Notify, Phase, nobody
 from cloudship.models import PhaseTime, Secret
 from cloudship.releasing import Place
@@ -70,11 +70,21 @@ def deploy(
             if asked.loaded.outside:
                 releasing.store_settings(shell, asked.loaded.outside)
             with story.phase(Phase.RELEASE) as outcome, _values_put_back(shell, before):
-                number = releasing.deploy(place, asked.tree, by=by, notify=story.tell)
+                number = _pushed(place, asked, shell, by, story)
                 outcome.append(f"release {number}")
     with story.phase(Phase.ANSWER) as outcome:
         outcome.append(_answered(place, number, story, clock, closed=closed))
     return Deployed(number, asked.tree.description, tuple(story.times))
+
+
+def _pushed(place: Place, asked: Request, shell: Shell, by: str, story: Story) -> int:
+    """Push; where git cannot say why the droplet does not take it, the droplet is asked."""
+    try:
+        return releasing.deploy(place, asked.tree, by=by, notify=story.tell)
+    except GitError as error:
+        if trouble := releasing.trouble(shell, place.name):
+            error.message = f"{error.message}: {trouble}"
+        raise
 
 
 def _told_values(shell: Shell, asked: Request, explicit: Mapping[str, Any], story: Story) -> dict[str, Secret] | None:
@@ -126,14 +136,23 @@ def _answered(place: Place, number: int, story: Story, clock: Clock, *, closed: 
             notify=story.tell,
         )
     except WaitTimeout as error:
-        raise _went_back(place, number) or error from error
+        raise _went_back(place, number, error) or error from error
     return url
 
 
-def _went_back(place: Place, number: int) -> ReleaseFailed | None:
-    """Ask whether the release failed after it was live: the droplet then goes back by itself."""
+def _went_back(place: Place, number: int, error: WaitTimeout) -> ReleaseFailed | None:
+    """
+    Ask whether the release failed after it was live: the droplet then goes back by itself.
+
+    Where it did not, the error is told how nginx is.
+    """
     with Shell.connect(place.address, files=place.files, limit=place.timeouts.ssh) as shell:
         why = next((one.failure for one in releasing.releases(shell) if one.number == number), None)
+        state = shell.run("systemctl is-active nginx", limit=place.timeouts.attempt).stdout.strip()
     if why is None:
+        error.next_step = f"cloudship logs {place.name}; cloudship ssh {place.name} to look for yourself"
+        if state != "active":
+            error.evidence = (f"nginx, which leads visitors to it, is {state}",)
+            error.next_step = f"cloudship run {place.name} --root -- systemctl restart nginx"
         return None
     return ReleaseFailed(f"The release failed: {why}", next_step=f"cloudship releases {place.name} {number}")

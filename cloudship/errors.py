@@ -27,6 +27,7 @@ Everything that can go wrong, as one tree.
     │   └── Unreachable              no answer; it may or may not have taken effect
     ├── ShellError               SSH
     │   ├── ShellUnreachable         nobody answers, or not yet as us; waiting may help
+    │   │   └── ShellRefused             the droplet itself answers, and does not let our key in
     │   ├── HostKeyMismatch          somebody else answers on the droplet's address
     │   ├── KeyMissing               this machine holds no key for the launch, or cannot read it
     │   └── CommandFailed            a command ended with a status other than 0
@@ -268,6 +269,12 @@ class ShellUnreachable(ShellError):
 
     retryable = True
     usual_step = "try again in a moment; cloudship show NAME tells whether the droplet runs"
+
+
+class ShellRefused(ShellUnreachable):
+    """The droplet itself answers, and does not let our key in."""
+
+    usual_step = "look whether the launch's key is still among its authorized_keys, at the droplet's console"
 
 
 class HostKeyMismatch(ShellError):

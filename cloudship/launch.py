@@ -12,6 +12,7 @@ from typing_extensions import Unpack
 
 from cloudship import (
     appinfo,
+    bootlog,
     checkouts,
     clouds,
     creation,
@@ -243,9 +244,12 @@ def _answering(drawn: Draft, droplet: Droplet, release: int, limits: Timeouts, c
 
 def _wait_for_program(shell: Shell, limits: Timeouts) -> None:
     """Wait for cloud-init to write our program: sshd may answer before its last files are there."""
-    done = shell.run(f"until [ -x /usr/local/sbin/{CONTROL} ]; do sleep 0.05; done", limit=limits.boot)
+    try:
+        done = shell.run(bootlog.PROGRAM, limit=limits.boot)
+    except ShellError as error:
+        raise BootFailed(f"The droplet's program did not arrive: {error}", evidence=bootlog.why(shell)) from error
     if done.exit_status != 0:
-        raise BootFailed("The droplet's program did not arrive", evidence=done.stderr.splitlines()[-4:])
+        raise BootFailed(f"The first boot never began: {bootlog.MISSING}", evidence=bootlog.why(shell))
 
 
 def _tell_environment(drawn: Draft, shell: Shell, limits: Timeouts) -> None:

@@ -7,15 +7,17 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cloudship.bootlog import BOOTSTRAP
+from cloudship.bootlog import ABSENT, BOOTSTRAP, MISSING, why
 from cloudship.client import Client
 from cloudship.errors import (
     BadAnswer,
     BootFailed,
+    HostKeyMismatch,
     NotFound,
     RateLimited,
     ServerFault,
     ShellError,
+    ShellRefused,
     ShellUnreachable,
     Unreachable,
     WaitHopeless,
@@ -32,7 +34,11 @@ from cloudship.waiting import EAGER, ONCE_A_SECOND, REAL, Clock, Pace, Pending, 
 _TRANSIENT = (NotFound, RateLimited, ServerFault, Unreachable, BadAnswer)  # a fresh id may be 404 for a while
 _PROBE = Pace(first=0.03, factor=1.5, longest=1.0)
 _EVIDENCE = 8  # lines
+REFUSALS = 30.0  # seconds; the host key and the keys that log in come with the same user-data, before sshd starts
+_NO_ENTRY = "its host key is the one from our user-data, yet it goes on refusing our key: its authorized_keys lacks it"
+_NO_HOST_KEY = "or cloud-init did not take the user-data, and the droplet made a host key of its own"
 _STAGES = {"git": "nginx and git to be installed", "bootstrap": "the first boot to end"}
+_LOOK = "--on-failure keep, then: cloudship logs NAME --boot"
 _SERVER_ERROR, _CLIENT_ERROR = 500, 400
 
 
@@ -91,13 +97,30 @@ def reachable(
         HostKeyMismatch: somebody else answers.
         WaitHopeless: the droplet is gone.
     """
+    refused: list[float] = []  # since when it is our droplet that answers, and refuses us
+
+    def attempt(limit: float) -> Ready[Shell]:
+        try:
+            return Ready(Shell.connect(address, files=files, limit=limit))
+        except ShellRefused:
+            refused.append(clock.monotonic())
+            raise
+        except HostKeyMismatch as error:
+            error.evidence = (_NO_HOST_KEY,)
+            raise
+
+    def hopeless() -> str | None:
+        if refused and clock.monotonic() - refused[0] > REFUSALS:
+            return _NO_ENTRY
+        return alive()
+
     return until(
         f"SSH on {address}",
-        lambda limit: Ready(Shell.connect(address, files=files, limit=limit)),
+        attempt,
         limit=timeouts.ssh,
         attempt_limit=timeouts.attempt,
         on=(ShellUnreachable,),
-        alive=alive,
+        alive=hopeless,
         pace=EAGER,
         clock=clock,
         notify=notify,
@@ -119,7 +142,8 @@ class Boot:
         self._changed = threading.Condition()
         self._stages: dict[str, Mapping[str, Any]] = {}
         self._said: list[str] = []
-        self._heard: tuple[str, str] | None = None  # the last stage that said something, and what
+        self._words: dict[str, str] = {}  # what each stage said last
+        self._ended = False  # cloud-init came to its end without us
         self._over: str | None = None
         threading.Thread(target=self._follow, name="boot-log", daemon=True).start()
 
@@ -152,20 +176,24 @@ class Boot:
                 notify=notify,
             )
         except WaitHopeless as error:
-            raise BootFailed(
-                self._failure() or error.message,
-                evidence=self._said[-_EVIDENCE:],
-                next_step="--on-failure keep, then: cloudship logs NAME --boot",
-            ) from error
+            raise BootFailed(self._failure() or error.message, evidence=self._guilty(), next_step=_LOOK) from error
+        except WaitTimeout as error:
+            error.evidence, error.next_step = tuple(self._guilty()), _LOOK
+            raise
 
     def _under_way(self) -> str:
-        """Say what it last said, and what runs where that was about something else."""
+        """Say what runs, each with its last words; the one that said something last comes last."""
         running = [stage for stage, told in self._stages.items() if told["state"] == "running"]
-        if not self._heard:
-            return f"{', '.join(running)} under way" if running else "the first boot has not said anything yet"
-        about, text = self._heard
-        last = f"{about}: {text}"
-        return last if about in running or not running else f"{', '.join(running)} under way; {last}"
+        silent = [stage for stage in running if stage not in self._words]
+        told = [f"{stage}: {text}" for stage, text in self._words.items() if stage in running]
+        told = [f"{', '.join(silent)} under way", *told] if silent else told
+        return "; ".join(told) or "the first boot has not said anything yet"
+
+    def _guilty(self) -> list[str]:
+        """Give the lines that prove it: of the failure itself, else what was said last, else how the droplet is."""
+        failed = [line for told in self._stages.values() for line in told.get("lines", ()) if told["state"] == "failed"]
+        said = failed or list(dict.fromkeys(self._said))
+        return said[-_EVIDENCE:] if said and not self._ended else list(why(self._shell))
 
     def _decided(self, stage: str) -> bool:
         return (stage in self._stages and self._stages[stage]["state"] != "running") or self._over is not None
@@ -181,7 +209,9 @@ class Boot:
     def _follow(self) -> None:
         try:
             status = self._shell.stream(BOOTSTRAP, line=self._line)
+            self._ended = status == ABSENT
             over = f"The first boot's log ended with status {status} and no result"
+            over = f"The first boot never began: {MISSING}" if self._ended else over
         except ShellError as error:
             over = f"The connection that followed the first boot broke: {error}"
         with self._changed:
@@ -197,7 +227,8 @@ class Boot:
         with self._changed:
             if state == "output":
                 self._said.append(text)
-                self._heard = stage, text
+                self._words.pop(stage, None)  # to the end
+                self._words[stage] = text
                 del self._said[:-200]
             else:
                 self._stages[stage] = told

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cloudship import answers, git, verdict
-from cloudship.errors import BadAnswer, CommandFailed, ConfigError, ReleaseFailed
+from cloudship.errors import BadAnswer, CommandFailed, ConfigError, ReleaseFailed, ShellError
 from cloudship.events import Noted, Notify, Output, nobody
 from cloudship.keys import LaunchFiles
 from cloudship.models import CONTROL, Release, Secret, Timeouts
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cloudship.ssh import Shell
 
 _LIMIT = Timeouts().release  # seconds for whatever is asked: it may have to wait for a release that is under way
+_LOOK = 20.0  # seconds for a small question
 _WRONG_USE = 2  # how the program ends when it was asked for what it does not have
 
 
@@ -66,6 +67,16 @@ def deploy(place: Place, tree: SourceTree, *, by: str, action: str = "deploy", n
         next_step=_log_of_failed(place.name),
     )
     return _announced(said)
+
+
+def trouble(shell: Shell, name: str) -> str:
+    """Ask why the droplet takes no push: no room, a disk that cannot be written to; empty where that is not it."""
+    place = f"/srv/{name}/repo.git/.room"
+    try:
+        done = shell.run(f"mkdir {place} && rmdir {place}", limit=_LOOK)
+    except ShellError:
+        return ""
+    return done.stderr.strip().rpartition(": ")[2] if done.exit_status != 0 else ""
 
 
 def options(by: str, action: str, tree: SourceTree) -> tuple[str, ...]:

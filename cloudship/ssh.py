@@ -20,7 +20,7 @@ import paramiko
 from typing_extensions import Self
 
 from cloudship import durable
-from cloudship.errors import ConfigError, HostKeyMismatch, KeyMissing, ShellError, ShellUnreachable
+from cloudship.errors import ConfigError, HostKeyMismatch, KeyMissing, ShellError, ShellRefused, ShellUnreachable
 from cloudship.keys import LaunchFiles
 from cloudship.models import Result
 
@@ -31,10 +31,12 @@ SILENCE = 60  # seconds after which a peer that confirms nothing any more is tak
 _CHUNK = 32768
 _POLL = 0.2  # seconds between looks at a stream's limit
 
-_NOT_YET = (ShellUnreachable, "{address} does not let us in (yet): {detail}")
+_NOT_YET = (ShellRefused, "{address} does not let us in (yet): {detail}")
 _BROKEN = (ShellUnreachable, "{address} breaks off: {detail}")
 _NOT_IT = (HostKeyMismatch, "{address} offers no key of the pinned kind; nothing was sent")
 _NEVER = (ShellError, "{address} is asked for in a way that is not ours: {detail}")  # of parts that are not used here
+_UNGREETED = "Error reading SSH protocol banner"  # all that tells this from what else the library calls by its name
+_BUSY = "sshd ends the connection before it says a word, as it does with too many at once (MaxStartups)"
 ERRORS: dict[type[BaseException], tuple[type[ShellError], str]] = {
     paramiko.AuthenticationException: _NOT_YET,
     paramiko.ssh_exception.UnableToAuthenticate: _NOT_YET,
@@ -66,6 +68,7 @@ class Shell:
 
     def __init__(self, transport: paramiko.Transport) -> None:
         self._transport = transport
+        self._address = str(transport.getpeername()[0])  # nobody knows it any more once the connection is closed
 
     @classmethod
     def connect(
@@ -161,7 +164,7 @@ class Shell:
         shown = command if isinstance(command, str) else shlex.join(command)
         if "\0" in shown:  # whatever runs it over there would end it there
             raise ConfigError("A command cannot hold a zero byte")
-        with _mapped(str(self._transport.getpeername()[0])):
+        with _mapped(self._address):
             answered_within = START if limit is None else min(START, limit)
             channel = self._transport.open_session(timeout=answered_within)
             try:
@@ -236,6 +239,8 @@ def mapped(address: str, error: Exception) -> ShellError:
     """Make our error of one of paramiko's or the system's, by its type; of any other, that the host breaks off."""
     kind, text = next((ERRORS[one] for one in type(error).__mro__ if one in ERRORS), _BROKEN)
     detail = getattr(error, "strerror", None) or _words_of(error)
+    if _UNGREETED in detail:
+        detail = _BUSY
     return kind(text.format(address=address, detail=detail))
 
 

@@ -10,6 +10,19 @@ from cloudship.local.machines.nspawn.cgroup import Group
 from cloudship.local.machines.nspawn.names import Names
 
 _SPACES = ("--mount", "--uts", "--ipc", "--net", "--pid")
+FILL = """python3 -c '
+import os
+file, keep, at = os.open("{path}", os.O_CREAT | os.O_WRONLY), {mib} << 20, 0
+room = os.fstatvfs(file)
+left = step = room.f_bavail * room.f_frsize - keep
+while left > 0 and step >= 4096:  # asked for too much at once, a file system gives nothing
+    try:
+        os.posix_fallocate(file, at, min(step, left))
+        at, left = at + step, left - step
+    except OSError:
+        step //= 2
+'
+"""  # leaves so much of a disk
 LIMIT = 120.0  # seconds for what is done inside, on a host that is busy
 
 

@@ -59,8 +59,8 @@ def test_both_voices_are_told_line_by_line_and_the_bootstrap_decides() -> None:
 def test_a_program_that_never_arrives_is_said_and_ends_it() -> None:
     """Cloud-init ended without it: nobody waits for ever."""
     said: list[str] = []
-    assert 1 == bootlog.follow(Droplets(bootlog._ABSENT, ()), said.append)  # type: ignore[arg-type]
-    assert any("its user-data did not arrive" in line for line in said)
+    assert 1 == bootlog.follow(Droplets(bootlog.ABSENT, ()), said.append)  # type: ignore[arg-type]
+    assert any("the user-data did not arrive" in line for line in said)
     assert ("bootstrap", "no JSON") == bootlog.told("no JSON")
 
 

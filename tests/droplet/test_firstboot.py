@@ -16,7 +16,7 @@ def boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Journal:
     """A first boot that is under way, and has no nginx yet."""
     file = tmp_path / "boot.jsonl"
     monkeypatch.setattr(firstboot, "JOURNAL", file)
-    monkeypatch.setattr(firstboot, "_is_under_way", lambda: True)
+    monkeypatch.setattr(firstboot, "is_under_way", lambda: True)
     monkeypatch.setenv("PATH", str(tmp_path))
     found = Journal(file)
     found.tell("git", journal.DONE)
@@ -57,7 +57,7 @@ def test_a_first_boot_that_fails_fails_the_release_that_waits_for_it(boot: Journ
 
 def test_a_first_boot_that_was_cut_off_is_not_waited_for(boot: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody will ever end it."""
-    monkeypatch.setattr(firstboot, "_is_under_way", lambda: False)
+    monkeypatch.setattr(firstboot, "is_under_way", lambda: False)
     firstboot.await_site(Journal(None))
 
 
@@ -71,7 +71,7 @@ def test_git_is_used_as_soon_as_it_is_unpacked(
     (tmp_path / "git").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(apt, "_POLICY", tmp_path / "policy-rc.d")
-    monkeypatch.setattr(apt, "_persist", lambda words, say: [say(line) for line in said if words[0] == "install"])
+    monkeypatch.setattr(apt, "_run", lambda words, say: [say(line) for line in said if words[0] == "install"])
     monkeypatch.setattr(apt, "_check", lambda wanted: None)
 
     def git_works() -> bool:
@@ -80,3 +80,66 @@ def test_git_is_used_as_soon_as_it_is_unpacked(
 
     apt.install(packages, lambda line: None, git_works)
     assert heard == asked
+
+
+def _unit(monkeypatch: pytest.MonkeyPatch, **told: str) -> None:
+    """Have systemd say this of the first boot's unit."""
+    monkeypatch.setattr(firstboot.command, "output", lambda words: "".join(f"{k}={v}\n" for k, v in told.items()))
+    monkeypatch.setattr(journal, "_QUIET", 0.0)
+
+
+DEATHS = {
+    "killed": ({"ActiveState": "failed", "Result": "signal", "ExecMainStatus": "9"}, "memory ran out"),
+    "failed": ({"ActiveState": "failed", "Result": "exit-code", "ExecMainStatus": "1"}, "status 1"),
+    "cut off": ({"ActiveState": "inactive"}, "as by a reboot"),
+}
+
+
+def test_a_first_boot_that_nobody_begins_has_an_end_too(
+    boot: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once cloud-init has ended without that, and no start of it waits for its turn."""
+    (tmp_path / "boot.jsonl").unlink()
+    monkeypatch.setattr(firstboot, "_RESULTS", (tmp_path / "result.json",))
+    _unit(monkeypatch, ActiveState="inactive", Job="7")
+    assert firstboot._death() is None
+    (tmp_path / "result.json").touch()
+    assert firstboot._death() is None
+    _unit(monkeypatch, ActiveState="inactive", Job="0")
+    assert ["it never began: cloud-init ended without starting it"] == [one["text"] for one in firstboot.follow()]
+
+
+@pytest.mark.parametrize("how", DEATHS)
+def test_a_first_boot_that_ended_without_a_word_has_an_end_for_whoever_follows_it(
+    how: str, boot: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what is known of it, after all that it did say."""
+    told, words = DEATHS[how]
+    _unit(monkeypatch, **told)
+    events = list(firstboot.follow())
+    assert [("git", "done"), ("bootstrap", "failed")] == [(one["stage"], one["state"]) for one in events]
+    assert words in events[-1]["text"]
+
+
+def test_a_first_boot_that_is_at_work_is_followed_to_its_own_end(
+    boot: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it is silent."""
+    _unit(monkeypatch, ActiveState="activating")
+    threading.Timer(0.2, lambda: boot.tell(firstboot.LAST, journal.DONE)).start()
+    assert [("git", "done"), ("bootstrap", "done")] == [(one["stage"], one["state"]) for one in firstboot.follow()]
+
+
+@pytest.mark.parametrize("state", ["active", "failed"])
+def test_a_first_boot_that_could_not_start_nginx_is_not_waited_for(
+    state: str, boot: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails the release at once, unless somebody has mended it: that nginx is installed is not enough."""
+    (tmp_path / "nginx").touch(mode=0o755)
+    boot.tell(firstboot.LAST, journal.FAILED, "nginx does not start")
+    monkeypatch.setattr(firstboot.command, "output", lambda words: f"{state}\n")
+    if state == "active":
+        firstboot.await_site(Journal(None))
+        return
+    with pytest.raises(StageError, match="the first boot failed: nginx does not start"):
+        firstboot.await_site(Journal(None))

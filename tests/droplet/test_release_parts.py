@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from droplet import environment, hook, journal, launch, process, python_version, static, unit
+from droplet import environment, golive, hook, journal, launch, process, python_version, settling, static, unit
 from droplet.app import App
+from droplet.journal import StageError
 from droplet.layout import Layout, replace_link, replace_text
 from droplet.requirements import Requirements
 
@@ -92,6 +93,38 @@ def test_the_switch_is_one_rename(tmp_path: Path) -> None:
     thread.join()
     assert {1, 2} >= seen
     assert None not in seen
+
+
+def test_a_switch_that_nginx_does_not_follow_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The links lead where they led before: a release that nginx does not serve is not live."""
+    layout = Layout("web", tmp_path)
+    for number in (1, 2, 3):
+        layout.release(number).mkdir(parents=True)
+    replace_link(layout.current, layout.release(2))
+    replace_link(layout.previous, layout.release(1))
+
+    def refuse(kind: str) -> None:
+        raise StageError(f"nginx refuses {kind}")
+
+    monkeypatch.setattr(golive.nginx, "serve", refuse)
+    with pytest.raises(StageError, match="nginx refuses"):
+        golive.switch(layout, 3, action="deploy", by="ann")
+    assert (2, "1") == (layout.live(), layout.previous.resolve().name)
+    layout.current.unlink()
+    with pytest.raises(StageError, match="nginx refuses"):
+        golive.switch(layout, 3, action="up", by="ann")
+    assert layout.live() is None
+
+
+def test_a_release_that_the_disk_has_no_room_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything of it is there, with how full it is; what there is room for passes."""
+    layout = Layout("web", tmp_path)
+    layout.home.mkdir()
+    settling.demand_room(layout)
+    monkeypatch.setattr(settling, "LEAST", 1 << 60)
+    with pytest.raises(StageError, match="No space left on the droplet's disk") as caught:
+        settling.demand_room(layout)
+    assert "Avail" in caught.value.lines[0]
 
 
 def test_environments_are_named_by_all_that_decides_about_them(tmp_path: Path) -> None:

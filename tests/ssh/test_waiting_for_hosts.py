@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -74,26 +74,40 @@ def test_a_droplet_that_is_off_is_not_waited_for(at_its_port: Meeting) -> None:
         reach(at_its_port, alive=lambda: "the droplet is powered off")
 
 
+def test_a_droplet_that_goes_on_refusing_our_key_is_not_waited_for(
+    at_its_port: Meeting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lets us in came with its host key, before it answered: what is not there by then will not come."""
+    at_its_port.host.authorize(mint("somebody else").public)
+    monkeypatch.setattr(readiness, "REFUSALS", 0.2)
+    with pytest.raises(WaitHopeless, match="goes on refusing our key") as caught:
+        reach(at_its_port)
+    assert "does not let us in" in caught.value.evidence[-1]
+
+
 def test_a_stranger_ends_the_wait_at_once(at_its_port: Meeting) -> None:
     """Nobody waits for a stranger to become somebody else."""
     at_its_port.files.pin((), mint("another").public)
-    with pytest.raises(HostKeyMismatch):
+    with pytest.raises(HostKeyMismatch) as caught:
         reach(at_its_port)
+    assert "did not take the user-data" in caught.value.evidence[0]
 
 
 def follow(meeting: Meeting, script: str, stage: str = "git", **limits: float) -> None:
-    """Follow a first boot whose log a script writes, until a stage is done."""
+    """Follow a first boot whose log a script writes, until a stage is done; how this machine is, is no evidence."""
     meeting.host.program(f"sbin/{CONTROL}", script)
     shell = meeting.connect()
     try:
-        readiness.Boot(shell).wait_for(stage, timeouts=Timeouts(**{"boot": 30, **limits}))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(readiness, "why", lambda shell: ())
+            readiness.Boot(shell).wait_for(stage, timeouts=Timeouts(**{"boot": 30, **limits}))
     finally:
         shell.close()
 
 
-def says(stage: str, state: str, text: str = "") -> str:
+def says(stage: str, state: str, text: str = "", lines: Sequence[str] = ()) -> str:
     """Write a line of shell that tells one event."""
-    return f"echo '{json.dumps({'stage': stage, 'state': state, 'text': text})}'"
+    return f"echo '{json.dumps({'stage': stage, 'state': state, 'text': text, 'lines': list(lines)})}'"
 
 
 BOOTS: dict[str, tuple[list[str], str, list[str]]] = {
@@ -102,9 +116,14 @@ BOOTS: dict[str, tuple[list[str], str, list[str]]] = {
         "The first boot failed at apt: apt-get update failed",
         ["E: no mirror"],
     ),
+    "a stage fails and says why": (
+        [says("apt", "output", "Reading"), says("apt", "failed", "no packages", ["E: no mirror"]), "sleep 60"],
+        "The first boot failed at apt: no packages",
+        ["E: no mirror"],
+    ),
     "it ends without a result": (
-        [says("apt", "output", "working"), "exit 3"],
-        "log ended with status 3 and no result",
+        [says("apt", "output", "working"), "exit 4"],
+        "log ended with status 4 and no result",
         ["working"],
     ),
     "its follower is killed": ([says("apt", "running"), "kill -9 $$"], "was killed by a signal", []),
@@ -124,8 +143,10 @@ def test_a_first_boot_that_goes_wrong_is_told_with_its_guilty_lines(meeting: Mee
 
 def test_a_first_boot_that_hangs_ends_at_the_limit_with_its_last_word(meeting: Meeting) -> None:
     """Which is what it was at work on."""
-    with pytest.raises(WaitTimeout, match="Get:1 nginx"):
-        follow(meeting, f"{says('apt', 'output', 'Get:1 nginx')}\nsleep 60", boot=0.7)
+    said = f"{says('apt', 'running')}\n{says('apt', 'output', 'Get:1 nginx')}\nsleep 60"
+    with pytest.raises(WaitTimeout, match="Get:1 nginx") as caught:
+        follow(meeting, said, boot=0.7)
+    assert ("Get:1 nginx",) == caught.value.evidence
 
 
 def test_a_first_boot_is_followed_before_its_program_is_there(meeting: Meeting, tmp_path: Path) -> None:

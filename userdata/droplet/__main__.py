@@ -39,11 +39,7 @@ def _boot(words: List[str]) -> int:
 
 
 def _boot_log(words: List[str]) -> int:
-    events = (
-        journal.follow(firstboot.JOURNAL, firstboot.LAST, limit=firstboot.LIMIT)
-        if "--follow" in words
-        else iter(journal.read(firstboot.JOURNAL))
-    )
+    events = firstboot.follow() if "--follow" in words else iter(journal.read(firstboot.JOURNAL))
     failed = False
     for event in events:
         journal.as_json(event)

@@ -52,8 +52,9 @@ def run(config: Config) -> int:
         _stage(journal, "nginx", lambda say: nginx.start())
         if config.git_url:
             _stage(journal, "clone", lambda say: _cloned(config, say))
-    except StageError as error:
-        for line in error.lines:
+    except (StageError, OSError) as error:  # the second: the disk is full, or cannot be written to
+        lines = getattr(error, "lines", ())
+        for line in lines:
             journal.tell(LAST, "output", line)
         journal.tell(LAST, FAILED, str(error))
         return 1

@@ -76,8 +76,18 @@ def run(
         if over:
             raise StageError(f"{shown}: it did not end within {limit:g} s", list(last)[-GUILTY:])
     if status != 0:
-        raise StageError(f"{shown} (status {status})", [line for line in last if line.strip()][-GUILTY:])
+        raise StageError(f"{shown} ({_ending(status)})", [line for line in last if line.strip()][-GUILTY:])
     return list(last)
+
+
+def _ending(status: int) -> str:
+    """Say how a command ended; a shell writes 128 more for the signal that killed what it ran."""
+    if status in (-signal.SIGKILL, 128 + signal.SIGKILL):
+        return f"status {status}: it was killed, most likely because memory ran out"
+    asked = subprocess.run(
+        ["systemctl", "is-system-running"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
+    )
+    return f"status {status}" + (": the droplet is going down" if asked.stdout.strip() == b"stopping" else "")
 
 
 def output(words: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
-from droplet import command, locks, python_version, uv
+from droplet import command, firstboot, locks, python_version, uv
 from droplet.app import App
 from droplet.journal import StageError
 from droplet.layout import CONFIG, USER, Layout, read_config
@@ -146,9 +146,12 @@ def _locked(place: Path) -> Iterator[None]:
 
 def _await_uv() -> None:
     deadline = time.monotonic() + _UV_LIMIT
+    look = time.monotonic() + 1
     while not uv.BINARY.exists():
-        if time.monotonic() > deadline:
-            raise StageError("uv did not arrive; see: cloudship logs --boot")
+        late = time.monotonic() > look
+        if time.monotonic() > deadline or (late and not firstboot.is_under_way()):
+            raise StageError(f"uv is not there ({uv.BINARY}); see: cloudship logs NAME --boot")
+        look = time.monotonic() + 1 if late else look
         time.sleep(0.02)
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import shutil
 import time
+from pathlib import Path
+from typing import Dict, Iterator, Optional
 
 from droplet import command, journal
 from droplet.journal import DONE, FAILED, OUTPUT, Journal, StageError
 from droplet.layout import STATE
 
 JOURNAL = STATE / "boot.jsonl"
+_RESULTS = (Path("/run/cloud-init/result.json"), Path("/run/cloud-init/disabled"))
 LAST = "bootstrap"  # the stage that ends the journal
+UNIT = "cloudship-bootstrap.service"
 LIMIT = 1800.0  # seconds
 _SITE = "nginx"  # the stage after which visitors are answered
 _GUILTY = 8  # lines
@@ -25,7 +29,7 @@ def await_site(told: Journal) -> None:
     Raises:
         StageError: the first boot failed; with its last lines.
     """
-    if _is_up() or not _is_under_way():
+    if _is_up() or not is_under_way():
         return
     with told.stage("first boot", "nginx is still being installed"):
         deadline = time.monotonic() + LIMIT
@@ -35,15 +39,51 @@ def await_site(told: Journal) -> None:
             time.sleep(0.02)
 
 
+def follow() -> Iterator[Dict]:
+    """Give the events of the first boot as they come; one that was killed or cut off has an end here too."""
+    last: Optional[Dict] = None
+    for event in journal.follow(JOURNAL, LAST, limit=LIMIT, dead=_death):
+        last = event
+        yield event
+    if last is None or last["stage"] != LAST or last["state"] not in (DONE, FAILED):
+        text = _death() or f"it did not end within {LIMIT:g} s"
+        yield {"at": time.time(), "stage": LAST, "state": FAILED, "text": text, "seconds": None}
+
+
+def _death() -> Optional[str]:
+    """Say how the first boot ended without a word; None while it may still say one."""
+    shown = command.output(["systemctl", "show", "-p", "ActiveState,Job,Result,ExecMainStatus", UNIT])
+    told = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    state = told.get("ActiveState")
+    if state == "failed":
+        killed = told.get("Result") in ("oom-kill", "signal")
+        why = ": it was killed, most likely because memory ran out" if killed else ""
+        return f"it ended with status {told.get('ExecMainStatus', '?')} ({told.get('Result', 'unknown')}){why}"
+    if state == "inactive" and JOURNAL.exists():
+        return "it was cut off, as by a reboot"
+    if state == "inactive" and told.get("Job", "0") in ("0", "") and _cloud_init_ended():
+        return "it never began: cloud-init ended without starting it"
+    return None
+
+
+def _cloud_init_ended() -> bool:
+    if any(one.exists() for one in _RESULTS):
+        return True
+    return command.output(["systemctl", "show", "-p", "ActiveState", "--value", "cloud-final"]).strip() == "failed"
+
+
 def _is_up() -> bool:
     events = journal.read(JOURNAL)
     ends = [event["text"] for event in events if event["stage"] == LAST and event["state"] == FAILED]
-    if ends and not shutil.which("nginx"):  # else somebody has mended it since
+    if ends:
+        if shutil.which("nginx") and command.output(["systemctl", "is-active", "nginx"]).strip() == "active":
+            return True  # somebody has mended it since
         said = [event["text"] for event in events if event["state"] == OUTPUT]
         raise StageError(f"the first boot failed: {ends[-1]}", said[-_GUILTY:])
     return any(event["stage"] == _SITE and event["state"] == DONE for event in events)
 
 
-def _is_under_way() -> bool:
-    shown = command.output(["systemctl", "show", "-p", "ActiveState", "--value", "cloudship-bootstrap.service"])
+def is_under_way() -> bool:
+    """Whether the first boot is still at work."""
+    shown = command.output(["systemctl", "show", "-p", "ActiveState", "--value", UNIT])
     return shown.strip() == "activating"

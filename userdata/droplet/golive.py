@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Dict, Iterator, List, Optional
 
 from droplet import builds, command, firstboot, launch, nginx, probe, records, unit
@@ -90,12 +91,26 @@ def switch(layout: Layout, number: int, *, action: str, by: str) -> None:
     if before is not None and before != number:
         # What is gone back from may be dead: it takes the place of the one before only when that one is live.
         links.insert(1 if action == "watch" else 0, (layout.previous, before))
+    led = {link: Path(os.readlink(str(link))) if link.is_symlink() else None for link, _ in links}
     for link, leads_to in links:
         replace_link(link, layout.release(leads_to))
-    nginx.serve("static" if Record.load(layout, number).kind == STATIC else "app")
+    try:
+        nginx.serve("static" if Record.load(layout, number).kind == STATIC else "app")
+    except StageError:
+        _lead_back(led)
+        raise
     records.went_live(layout, number, action, by)
     if action in KEEPS_VALUES:
         keep_values(layout, number)
+
+
+def _lead_back(led: Dict[Path, Optional[Path]]) -> None:
+    """Lead the links where they led before: a release that nginx does not serve is not live."""
+    for link, target in reversed(list(led.items())):
+        if target is None:
+            link.unlink()
+        else:
+            replace_link(link, target)
 
 
 def keep_values(layout: Layout, number: int) -> None:

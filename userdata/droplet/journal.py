@@ -12,10 +12,11 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional
+from typing import Callable, Dict, Iterator, List, Optional, Sequence
 
 RUNNING, OUTPUT, DONE, FAILED = "running", "output", "done", "failed"
 _LOCK = threading.Lock()
+_QUIET = 1.0  # seconds without an event after which the writer is looked for
 
 
 class StageError(Exception):
@@ -52,13 +53,18 @@ class Journal:
         try:
             yield lambda line: self.tell(name, OUTPUT, line)
         except Exception as error:
-            self.tell(name, FAILED, str(error), seconds=time.monotonic() - began)
+            lines = getattr(error, "lines", ())
+            self.tell(name, FAILED, str(error), seconds=time.monotonic() - began, lines=lines)
             raise
         self.tell(name, DONE, seconds=time.monotonic() - began)
 
-    def tell(self, stage: str, state: str, text: str = "", seconds: Optional[float] = None) -> None:
-        """Write one event."""
-        event = {"at": time.time(), "stage": stage, "state": state, "text": text, "seconds": seconds}
+    def tell(
+        self, stage: str, state: str, text: str = "", seconds: Optional[float] = None, lines: Sequence[str] = ()
+    ) -> None:
+        """Write one event; a failure has its guilty lines with it."""
+        event: Dict = {"at": time.time(), "stage": stage, "state": state, "text": text, "seconds": seconds}
+        if lines:
+            event["lines"] = list(lines)
         with _LOCK:
             if self._file is not None:
                 self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -96,14 +102,26 @@ def read(file: Path) -> List[Dict]:
     return [json.loads(line) for line in lines]
 
 
-def follow(file: Path, last_stage: str, *, limit: float) -> Iterator[Dict]:
-    """Give all events from the beginning, and new ones as they come, until the last stage ended."""
-    deadline, given = time.monotonic() + limit, 0
+def follow(
+    file: Path, last_stage: str, *, limit: float, dead: Callable[[], Optional[str]] = lambda: None
+) -> Iterator[Dict]:
+    """
+    Give all events from the beginning, and new ones as they come, until the last stage ended.
+
+    Whether whoever writes them is `dead` is asked where nothing came for a while; what it wrote last is still given.
+    """
+    deadline, given, over, looked = time.monotonic() + limit, 0, False, time.monotonic()
     while time.monotonic() < deadline:
         events = read(file)
         for event in events[given:]:
             yield event
             if event["stage"] == last_stage and event["state"] in (DONE, FAILED):
                 return
+        if over:
+            return
+        if len(events) > given:
+            looked = time.monotonic()
+        elif time.monotonic() - looked > _QUIET:
+            over, looked = dead() is not None, time.monotonic()
         given = len(events)
         time.sleep(0.02)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Optional
 
 from droplet import command
 from droplet.journal import StageError
@@ -17,7 +18,7 @@ def start() -> None:
     """Put our site in place of the default one, and start."""
     _DEFAULT_SITE.unlink() if _DEFAULT_SITE.exists() else None
     use_site("app")
-    command.run(["systemctl", "start", "nginx"])
+    _have("start")
 
 
 def use_site(kind: str) -> bool:
@@ -43,5 +44,26 @@ def use_site(kind: str) -> bool:
 
 def serve(kind: str) -> None:
     """Have nginx serve a kind of site."""
-    if use_site(kind):
-        command.run(["systemctl", "reload-or-restart", "nginx"])
+    before = _served()
+    if not use_site(kind):
+        return
+    try:
+        _have("reload-or-restart")
+    except StageError:
+        if before is not None:
+            use_site(before)
+        raise
+
+
+def _served() -> Optional[str]:
+    """Say which kind of site is chosen."""
+    return Path(os.readlink(str(_SITE))).stem if _SITE.is_symlink() else None
+
+
+def _have(verb: str) -> None:
+    try:
+        command.run(["systemctl", verb, "nginx"], message=f"nginx does not {verb}")
+    except StageError as error:
+        said = command.output(["journalctl", "-q", "-o", "cat", "-b", "-n", "40", "-u", "nginx"]).splitlines()
+        guilty = [line for line in said if "[emerg]" in line or "[alert]" in line]
+        raise StageError(str(error), list(dict.fromkeys(guilty))[-4:] or error.lines) from error

@@ -143,6 +143,7 @@ def _failed(layout: Layout, number: int, error: StageError, journal: Journal) ->
 def _released(config: Config, number: int, request: Request, journal: Journal) -> None:
     layout = config.layout
     folder = layout.release(number)
+    settling.demand_room(layout)
     with journal.stage("receive", (request.shown or request.commit)[:60]):
         receive(layout, number, request.commit)
     settings = load(folder / "tree", config.settings)

@@ -12,7 +12,7 @@ import time
 from typing import Callable, Optional
 
 from droplet import command, environment, formation, golive, lock, records, unit, watching
-from droplet.journal import Journal
+from droplet.journal import Journal, StageError
 from droplet.layout import Config, Layout
 from droplet.process import Processes
 from droplet.records import Record
@@ -20,6 +20,7 @@ from droplet.records import Record
 KEPT = 5  # good releases, the live one among them
 FAILED_KEPT = 3  # failed ones, for a look
 LOW = 0.1  # of the disk: from there on failed releases keep their log only
+LEAST = 64 << 20  # bytes that a release needs at least
 _TRASH = ".trash-"
 _LOOK = 0.25  # seconds between two looks
 _END = 5.0  # seconds that a process has after its drain's limit
@@ -139,6 +140,24 @@ def is_low(layout: Layout) -> bool:
     """Whether the disk is nearly full."""
     usage = shutil.disk_usage(str(layout.home))
     return usage.free < LOW * usage.total
+
+
+def demand_room(layout: Layout) -> None:
+    """
+    Refuse a release that the disk has no room for, before anything of it is there.
+
+    Python writes what it compiled without looking whether all of it fitted: what is half there would break every
+    later start with the same packages.
+
+    Raises:
+        StageError: there is less than the least.
+    """
+    free = shutil.disk_usage(str(layout.home)).free
+    if free < LEAST:
+        said = command.output(["df", "-h", "--output=target,size,used,avail", str(layout.home)]).splitlines()
+        raise StageError(
+            f"No space left on the droplet's disk: {free >> 20} MiB are free, {LEAST >> 20} are needed", said
+        )
 
 
 def strip(layout: Layout, number: int) -> None:
