@@ -158,7 +158,7 @@ MIRRORS = {
     "mirror is late": BootFault(_slow(pause=0.5)),
     "mirror is a portal": BootFault(_answers(200, PORTAL), ("mirror", "signed")),
     "package with a wrong hash": BootFault(_flips(".deb"), ("Hash Sum mismatch", "mirror"), ci=True),
-    "index with a wrong hash": BootFault(_flips("Packages"), ("mirror", "Hash Sum mismatch")),
+    "index with a wrong hash": BootFault(_flips("/by-hash/"), ("mirror", "Hash Sum mismatch")),
     "release with a wrong signature": BootFault(_flips("InRelease"), ("mirror", "signed")),
     "lists of the past, as with a clock ten years ahead": BootFault(
         _dating('Acquire::Max-ValidTime "1";'), ("clock", "expired")

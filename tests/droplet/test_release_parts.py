@@ -107,6 +107,7 @@ def test_a_switch_that_nginx_does_not_follow_is_none(tmp_path: Path, monkeypatch
         raise StageError(f"nginx refuses {kind}")
 
     monkeypatch.setattr(golive.nginx, "serve", refuse)
+    monkeypatch.setattr(golive.nginx, "check", lambda kind: None)
     with pytest.raises(StageError, match="nginx refuses"):
         golive.switch(layout, 3, action="deploy", by="ann")
     assert (2, "1") == (layout.live(), layout.previous.resolve().name)

@@ -156,7 +156,17 @@ def _persist(words: List[str], say: Callable[[str], None]) -> None:
 
 
 def _run(words: List[str], say: Callable[[str], None]) -> List[str]:
-    return command.run(["apt-get", *_OPTIONS, *words], say=say, env=_environment(), limit=LIMITS[words[0]])
+    said: List[str] = []  # all of it: what is guilty may stand long before the end
+
+    def hear(line: str) -> None:
+        said.append(line)
+        say(line)
+
+    try:
+        command.run(["apt-get", *_OPTIONS, *words], say=hear, env=_environment(), limit=LIMITS[words[0]])
+    except StageError as error:
+        raise StageError(str(error), [line for line in said if line.strip()]) from error
+    return said
 
 
 def _again(verb: str, work: Callable[[], object], say: Callable[[str], None]) -> None:
@@ -185,10 +195,11 @@ def _finish_interrupted(say: Callable[[str], None]) -> None:
 
 def _failure(verb: str, said: Sequence[str]) -> StageError:
     """Make the error of a run of apt: the cause in words, then its own lines, each once."""
-    guilty = [line for line in said if line.startswith(_GUILTY)] or list(said)
+    guilty = [line for line in said if line.startswith(_GUILTY)] or list(said)[-command.GUILTY :]
     text = "\n".join(said)
     cause = next((words for pattern, words in _CAUSES if re.search(pattern, text)), None)
-    return StageError(f"apt-get {verb} failed" + (f": {cause}" if cause else ""), list(dict.fromkeys(guilty)))
+    once = list(dict.fromkeys(guilty))[: command.GUILTY]
+    return StageError(f"apt-get {verb} failed" + (f": {cause}" if cause else ""), once)
 
 
 def _environment() -> dict:

@@ -91,11 +91,13 @@ def switch(layout: Layout, number: int, *, action: str, by: str) -> None:
     if before is not None and before != number:
         # What is gone back from may be dead: it takes the place of the one before only when that one is live.
         links.insert(1 if action == "watch" else 0, (layout.previous, before))
+    kind = "static" if Record.load(layout, number).kind == STATIC else "app"
+    nginx.check(kind)
     led = {link: Path(os.readlink(str(link))) if link.is_symlink() else None for link, _ in links}
     for link, leads_to in links:
         replace_link(link, layout.release(leads_to))
     try:
-        nginx.serve("static" if Record.load(layout, number).kind == STATIC else "app")
+        nginx.serve(kind)
     except StageError:
         _lead_back(led)
         raise

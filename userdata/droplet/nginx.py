@@ -11,6 +11,7 @@ from droplet.journal import StageError
 from droplet.layout import PROGRAM
 
 _SITE = Path("/etc/nginx/sites-enabled/cloudship")
+_REFUSED = "nginx refuses its configuration"
 _DEFAULT_SITE = Path("/etc/nginx/sites-enabled/default")
 
 
@@ -33,13 +34,24 @@ def use_site(kind: str) -> bool:
     before = os.readlink(str(_SITE)) if _SITE.is_symlink() else None
     unfinished.replace(_SITE)
     try:
-        command.run(["nginx", "-t", "-q"], message="nginx refuses its configuration")
+        command.run(["nginx", "-t", "-q"], message=_REFUSED)
     except StageError:
         _SITE.unlink()
         if before:
             _SITE.symlink_to(before)
         raise
     return True
+
+
+def check(kind: str) -> None:
+    """
+    Look whether nginx would take another site, before anything leads there: somebody may have spoilt what is beside it.
+
+    Raises:
+        StageError: it refuses the configuration that it has.
+    """
+    if kind != _served():
+        command.run(["nginx", "-t", "-q"], message=_REFUSED)
 
 
 def serve(kind: str) -> None:
