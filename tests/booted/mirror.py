@@ -59,8 +59,7 @@ class Mirror:
 def running(address: str, bases: tuple[str, ...]) -> Iterator[Mirror]:
     """Run a mirror on an address of this machine's."""
     mirror = Mirror(bases, address)
-    server = ThreadingHTTPServer((address, 0), _handler(mirror))
-    server.daemon_threads, server.block_on_close = True, False
+    server = _Server((address, 0), _handler(mirror))
     mirror.port = server.server_address[1]
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     try:
@@ -68,6 +67,13 @@ def running(address: str, bases: tuple[str, ...]) -> Iterator[Mirror]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads, block_on_close = True, False
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing of a droplet that was taken down while it asked."""
 
 
 @cache
