@@ -19,6 +19,7 @@ from campaign.machine import FakeShell, stand_in
 from campaign.points import Point, Watch, hurry_the_wire, step_the_clock
 from cloudship.local.handle import LocalCloud
 
+INDEX_PASSWORD = "canary-4be2c8-index"  # noqa: S105  the oracle looks for it everywhere
 LIMIT = 60.0  # seconds of the machine's own time
 
 
@@ -156,4 +157,5 @@ def environment(place: Path, token_canary: str = "") -> dict[str, str]:
     """Give a case its own home and state."""
     place.mkdir(parents=True, exist_ok=True)
     found = {"CLOUDSHIP_STATE_DIR": str(place / "state"), "HOME": str(place), "CLOUDSHIP_OWNER": "me"}
+    found["UV_INDEX_URL"] = f"https://somebody:{INDEX_PASSWORD}@index.invalid/simple/"
     return {**found, "CLOUDSHIP_CAMPAIGN": token_canary}

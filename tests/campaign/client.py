@@ -57,6 +57,8 @@ class Client:
             found += [f"and yet {one}" for one in oracle.difference(self.box)]
         if verb in ("deploy", "list"):
             found += not_one_ship(self.ground)
+        if condition.forgets:
+            self._untie(place)
         return found + self.settled(place, ended)
 
     def judge_spoiled(self, spoiling: Spoiling, verb: str) -> list[str]:
@@ -79,7 +81,7 @@ class Client:
         if not spoiling.heals:
             back()
         if spoiling.file == spoiled.CHECKOUT:
-            (place / "app" / ".git" / "config").write_text(self._config)  # nobody can know any more where it lay
+            self._untie(place)
         return found + self.settled(place, ended)
 
     def judge_asleep(self, verb: str, point: Point, *, counts: bool) -> list[str]:
@@ -140,11 +142,15 @@ class Client:
         words = ["list", "--cloud", "local"] if verb == "list" else here.words(verb)
         return case.run(words, self.box.knobs, environ, act, impose)
 
+    def _untie(self, place: Path) -> None:
+        """Untie a checkout by hand: nobody can know any more where it lay."""
+        (place / "app" / ".git" / "config").write_text(self._config)
+
     def settled(self, place: Path, ended: Ended) -> list[str]:
         """Take the ship down as the oracle does, and look at what is left in the checkout too."""
         found = oracle.judge(self.box, place, ended)
         config = (place / "app" / ".git" / "config").read_text()
-        if config != self._config and "ship" in config:
+        if '[remote "ship"]' in config:
             found.append(f"the checkout still knows a ship: {config}")
         if (place / "ran").exists():
             found.append("a program of somebody else's was run")

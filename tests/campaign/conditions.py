@@ -30,6 +30,7 @@ class Condition:
     repair: Callable[[Path], None] = lambda _place: None  # after it
     environ: Mapping[str, str] = field(default_factory=dict)  # `@` stands for the case's folder
     status: Mapping[str, int] = field(default_factory=dict)  # by verb, where it is not 0
+    forgets: bool = False  # nobody can know any more where the checkout lay
     says: str = ""  # stands in the output of verbs that fail
 
     def environment(self, place: Path) -> dict[str, str]:
@@ -188,7 +189,7 @@ CONDITIONS = (
     Condition("a state folder on a read-only disk", _read_only_disk, status=_NO_PLACE, says="CLOUDSHIP_STATE_DIR"),
     Condition("a file in place of the state folder", spoil=_aside, repair=_back, status=_NO_KEY, says="next: "),
     Condition("a state folder that is a link", spoil=_linked),
-    Condition("a state folder that is deleted", spoil=_gone, status={"deploy": 1}, says="launched it"),
+    Condition("a state folder that is deleted", spoil=_gone, status={"deploy": 1}, says="holds no key", forgets=True),
     Condition("no folder for temporary files", environ={"TMPDIR": "@/nowhere"}),
     Condition("an empty PATH", environ={"PATH": "@/nowhere"}, status=_NO_GIT, says="apt-get install git"),
     Condition("a hostile configuration of git", spoil=hostile_git.hostile),

@@ -65,7 +65,7 @@ WAYS: dict[str, Callable[[Place], None]] = {
 }
 
 
-def _trust_whoever_answers() -> None:
+def trust_whoever_answers() -> None:
     """The policy that adds every key it meets, in our connections and in OpenSSH's."""
 
     def accepted(transport: ssh.paramiko.Transport, files: LaunchFiles, deadline: float) -> None:
@@ -108,15 +108,21 @@ def place(tmp_path: Path, flask_app: Path, monkeypatch: pytest.MonkeyPatch) -> I
         assert os.environ.get("CI") != "true", reason
         pytest.skip(f"no sshd can be started here: {reason}")
     monkeypatch.setenv("CLOUDSHIP_STATE_DIR", str(tmp_path))
-    files, _ = sshd.known(tmp_path / "ships" / "local", mint("own").public)
-    stranger = Host(tmp_path / "stranger")
+    found = placed(tmp_path, flask_app)
+    yield found
+    found.stranger.stop()
+
+
+def placed(state: Path, app: Path) -> Place:
+    """Make a launch's files in a state folder, and a stranger who would take anybody in."""
+    files, _ = sshd.known(state / "ships" / "local", mint("own").public)
+    stranger = Host(state / "stranger")
     stranger.let_anybody_in()
     stranger.program("bin/git-receive-pack", "touch /srv/got; exit 1")
-    yield Place(stranger, files, flask_app)
-    stranger.stop()
+    return Place(stranger, files, app)
 
 
-def _heard(place: Place, answers: str, mutate: Callable[[], None]) -> dict[str, list[str]]:
+def heard_by(place: Place, answers: str, mutate: Callable[[], None]) -> dict[str, list[str]]:
     """Try all ways to a droplet at which a stranger answers, and give what they heard on each."""
     STRANGERS[answers](place.stranger, mint("temporary"))
     found: dict[str, list[str]] = {}
@@ -142,7 +148,7 @@ def _tried(place: Place, way: Callable[[Place], None], mutate: Callable[[], None
 @pytest.mark.parametrize("answers", STRANGERS)
 def test_a_stranger_hears_nothing_on_any_way(place: Place, answers: str) -> None:
     """No request to log in, no command, no code, no value; an exchange of keys is all."""
-    heard = _heard(place, answers, _nothing)
+    heard = heard_by(place, answers, _nothing)
     assert not heard, told(heard)
     assert place.stranger.log.count("Connection from") >= len(WAYS)
     assert not (place.stranger.folder / "srv/got").exists()
@@ -152,5 +158,5 @@ def test_a_stranger_hears_nothing_on_any_way(place: Place, answers: str) -> None
 @pytest.mark.parametrize("answers", STRANGERS)
 def test_a_client_that_trusts_whoever_answers_is_noticed(place: Place, answers: str) -> None:
     """The mutant AutoAddPolicy: on every way the stranger is let hear more."""
-    assert set(WAYS) == set(_heard(place, answers, _trust_whoever_answers))
+    assert set(WAYS) == set(heard_by(place, answers, trust_whoever_answers))
     record("mutants, a client that trusts whoever answers", points=1, cases=len(WAYS))

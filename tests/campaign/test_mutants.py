@@ -1,19 +1,23 @@
-"""The campaigns bite: a rule broken on purpose is noticed, and the same case unbroken is not."""
+"""
+The campaigns bite: a rule broken on purpose is noticed, the same case unbroken is not, nor by a campaign made blunt.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sshd import Host
 
-from campaign import case, cloudbox, oracle
+from campaign import case, cloudbox, crash, oracle, test_impostor
 from campaign.cloudbox import SHIP, CloudBox
-from campaign.conftest import Field, preload
+from campaign.conftest import SOAK, Field, preload, record
 from campaign.crash import CREATED, Machine, State
-from campaign.disk import MODELS
 from cloudship import creation, durable, inventory, journal, teardown
 from cloudship.errors import NotFound, RateLimited, ServerFault
 from cloudship.plan import Plan
@@ -52,7 +56,8 @@ def _take_404_for_gone() -> None:
 
 
 def _check_no_tags() -> None:
-    inventory._is_of = lambda _droplet, _name, _launch: True
+    assert callable(inventory.is_of)  # a name that is not there would break nothing
+    inventory.is_of = lambda _droplet, _name, _launch: True
 
 
 def _put_a_value_into_user_data() -> None:
@@ -70,7 +75,7 @@ def _write_the_journal_unsynced() -> None:
         with path.open("ab") as file:
             file.write(line + b"\n")
 
-    journal.durable = SimpleNamespace(folder=durable.folder, append=append)  # type: ignore[assignment]
+    journal.durable = SimpleNamespace(folder=durable.folder, read=durable.read, append=append)  # type: ignore[assignment]
 
 
 def _nothing() -> None:
@@ -106,8 +111,15 @@ def _crash(box: CloudBox, place: Path, app: Path, mutate: Callable[[], None]) ->
     place.mkdir()
     machine = Machine(Field(box, app, place), app, mutate)
     stop = machine.trace("up").acts_before(str(CREATED))
-    states = [State("up", stop, model) for model in MODELS]
+    states = [State("up", stop, model) for model in crash.MODELS]
     return [text for state in states for text in machine.judge(state, again=False)]
+
+
+def _stranger(box: CloudBox, place: Path, app: Path, mutate: Callable[[], None]) -> list[str]:
+    """Let somebody else answer on the droplet's address, with another key."""
+    del box, place
+    there = test_impostor.placed(Path(os.environ["CLOUDSHIP_STATE_DIR"]), app)
+    return list(test_impostor.heard_by(there, "with another key", mutate))
 
 
 CASES = {
@@ -116,6 +128,22 @@ CASES = {
     "no check of our own": (_check_no_tags, _foreign),
     "a secret in user-data": (_put_a_value_into_user_data, _canary),
     "a journal that is not synced": (_write_the_journal_unsynced, _crash),
+    "trust in whoever answers": (test_impostor.trust_whoever_answers, _stranger),
+}
+
+
+def _one_more(account: cloudbox.Account) -> cloudbox.Account:
+    return replace(account, droplets=account.droplets | {(0, "", frozenset[str]())})
+
+
+# What each campaign notices its mutant by, made blind: the place, the name there, and what it sees then.
+BLUNT: dict[str, tuple[Any, str, Any]] = {
+    "a blind repetition of a create": (CloudBox, "account", lambda self: _one_more(self.baseline)),
+    "404 taken for gone": (CloudBox, "account", lambda self: self.baseline),
+    "no check of our own": (oracle, "difference", lambda _box: []),
+    "a secret in user-data": (oracle, "_secrets", lambda *_rest: []),
+    "a journal that is not synced": (crash, "MODELS", crash.MODELS[:1]),
+    "trust in whoever answers": (Host, "requests", lambda _self: []),
 }
 
 
@@ -124,6 +152,7 @@ def test_a_broken_rule_is_noticed(box: CloudBox, flask_app: Path, tmp_path: Path
     """The mutant is judged to be wrong."""
     mutate, judged = CASES[name]
     assert [] != judged(box, tmp_path / "mutant", flask_app, mutate)
+    record("mutants", cases=1, points=1)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -131,3 +160,19 @@ def test_the_unbroken_rule_is_not(box: CloudBox, flask_app: Path, tmp_path: Path
     """The same case without the mutant is judged to be well: it is the mutant that was noticed."""
     _, judged = CASES[name]
     assert [] == judged(box, tmp_path / "plain", flask_app, _nothing)
+
+
+@pytest.mark.parametrize("name", BLUNT if SOAK else ["no check of our own", "trust in whoever answers"])
+def test_a_blunt_campaign_would_not_notice(
+    box: CloudBox, flask_app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Blind to what it notices the mutant by, a campaign lets the mutant live, and the test above fails."""
+    monkeypatch.setattr(*BLUNT[name])
+    with pytest.raises(AssertionError):
+        test_a_broken_rule_is_noticed(box, flask_app, tmp_path, name)
+
+
+def test_every_rule_has_its_mutant() -> None:
+    """Six rules are broken, and for each a campaign is made blunt."""
+    assert 6 == len(CASES)
+    assert set(CASES) == set(BLUNT)

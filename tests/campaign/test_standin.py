@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from campaign import oracle
 from campaign.cloudbox import SHIP
 from campaign.conftest import Field
+from cloudship.keys import LaunchFiles, mint
 
 
 def test_releases_on_a_droplet_that_never_booted(ground: Field) -> None:
@@ -32,3 +34,12 @@ def test_nobody_deploys_to_a_droplet_that_is_gone(ground: Field) -> None:
     assert ended.status == 1
     assert f"There is no ship '{SHIP}'" in ended.output
     assert [] == oracle.judge(ground.box, place, ended)
+
+
+def test_the_oracle_knows_a_key_by_lines_that_no_other_has(tmp_path: Path) -> None:
+    """What all keys share would be found in the temporary host key, which may stand in user-data."""
+    for name in ("one", "other"):
+        files = LaunchFiles(tmp_path / name / "state" / "ships", "0123456789")
+        files.save_identity(mint(name))
+    mine, theirs = (set(oracle._bodies(tmp_path / name)) for name in ("one", "other"))
+    assert (True, set()) == (len(mine) > 0, mine & theirs)
