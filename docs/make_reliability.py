@@ -103,6 +103,7 @@ got over. The clock of such a machine is the host's and cannot be set; what a wr
 | T7 | objects that do not behave: never active, no address, deletes that do not stick, droplets that come back |
 | T8 | real droplets are spoilt, before `up` and live: mirror, dpkg, disk, memory, cloud-init, sshd, nginx, the app |
 | T9 | the user's machine: no home, no git, hostile configuration, full disk, spoiled state, sleep in mid-command |
+| T14 | token, values, passwords, keys: looked for after every case, and all over a real machine (`tests/booted/`) |
 | C1, C2 | SIGKILL of the local cloud itself, at any moment under many requests and at every step of its work |
 | rotation | the client is killed at every step of it, the script on the droplet at every line, the power lost there |
 | impostors | somebody else on the droplet's address, with no key that fits or a wrong one, hears nothing |
