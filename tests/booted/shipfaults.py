@@ -28,6 +28,7 @@ class ShipFault:
         files: the app, or what in it differs from the good one.
         seconds: within which the deploy has to be over.
         answers: whether the ship answers while it is broken; where not, nobody could.
+        goes_live: whether the release is live all the same: it is sound, and what is spoilt is before it.
         during: whether the script runs beside the deploy, once that builds.
         ref: what of the source is deployed.
     """
@@ -38,6 +39,7 @@ class ShipFault:
     files: tuple[tuple[str, str], ...] = ()
     seconds: float = 60.0
     answers: bool = True
+    goes_live: bool = False
     during: bool = False
     ref: str = ""
     ci: bool = False
@@ -155,7 +157,9 @@ PARTS = {
         files=(("app.py", ""), ("requirements.txt", ""), ("index.html", "static")),
         ci=True,
     ),
-    "nginx stopped by hand": ShipFault("systemctl stop nginx", "systemctl start nginx", ("nginx",), answers=False),
+    "nginx stopped by hand": ShipFault(
+        "systemctl stop nginx", "systemctl start nginx", ("nginx",), answers=False, goes_live=True
+    ),
     "git is gone": ShipFault(
         "mv /usr/bin/git /usr/bin/kept-git; mv /usr/bin/git-receive-pack /usr/bin/kept-receive",
         "mv /usr/bin/kept-git /usr/bin/git; mv /usr/bin/kept-receive /usr/bin/git-receive-pack",
