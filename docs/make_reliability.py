@@ -59,6 +59,11 @@ MENDED = (
     "a machine with a wrong clock wrote ends that others read wrongly, and reaped what lived: the cloud's time counts",
     "a refusal for one object ended a whole reap; a tag of a droplet that a lagging listing left out was swept away",
     "a listing with a total below nothing, or with objects twice, was taken for whole; a text for a list of tags",
+    "launches from two machines both stayed where listings lagged: the last look waits for a rival whose key is there",
+    "a launch whose droplet was taken away elsewhere waited five minutes for it: it says that it was taken down",
+    "`down`, `reap` and `extend` did not take the ship's lock: who comes second on one machine is told who is first",
+    "a ship lost its tag to a teardown that had seen nobody carry it, and was nobody's: name and launch say the same",
+    "a deploy into a launch under way made a release that the launch did not wait for: the ship went; it is refused",
     "what a launch no longer needed, and could not take away at the first try, brought the whole ship down",
     "a pipe in the place of a file of ours kept a command waiting for ever: what is no file is not read",
     "a key file with a turned bit, or a folder of keys that cannot be listed, ended in an error that nobody foresaw",
@@ -104,6 +109,8 @@ got over. The clock of such a machine is the host's and cannot be set; what a wr
 | T8 | real droplets are spoilt, before `up` and live: mirror, dpkg, disk, memory, cloud-init, sshd, nginx, the app |
 | T9 | the user's machine: no home, no git, hostile configuration, full disk, spoiled state, sleep in mid-command |
 | T14 | token, values, passwords, keys: looked for after every case, and all over a real machine (`tests/booted/`) |
+| T10 | two, four, eight commands at once, on one machine and on several, stopped at every change: one ship or none |
+| T11 | lives of a ship as Hypothesis draws them: kills, lost answers and state, strangers; judged after every step |
 | C1, C2 | SIGKILL of the local cloud itself, at any moment under many requests and at every step of its work |
 | rotation | the client is killed at every step of it, the script on the droplet at every line, the power lost there |
 | impostors | somebody else on the droplet's address, with no key that fits or a wrong one, hears nothing |
