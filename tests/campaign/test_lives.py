@@ -25,8 +25,8 @@ from cloudship import fleet, tags
 from cloudship.journal import INTENT, Journal
 from cloudship.models import Droplet
 
-SHARDS = 4
-EXAMPLES, STEPS = (40, 50) if SOAK else (3, 20)  # of each shard
+SHARDS = 2
+EXAMPLES, STEPS = (100, 50) if SOAK else (12, 10)  # of each shard
 YARD, STRANGER = "yard", "f" * 10
 VERBS = st.sampled_from(("up", "down", "deploy", "reap"))
 LOOK_ALIKES = {
