@@ -79,6 +79,7 @@ MENDED = (
     "a first boot that could not start nginx kept the release beside it waiting for half an hour",
     "a release on a full disk left half-written bytecode for all later ones: it is refused before anything is there",
     "a push that a full disk did not take was told in git's words: the droplet is asked why",
+    "a checkout stayed tied to a ship that was gone where its disk was full: its record is kept until git can untie it",
 )
 TEXT = """# How it is proved that nothing leaks
 

@@ -12,6 +12,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from cloudship.errors import GitError
 from cloudship.git import process
 
 REMOTE = "ship"
@@ -57,10 +58,16 @@ def link(folder: Path, *, url: str, ssh_config: Path) -> Linked:
 
 
 def unlink(folder: Path, *, url: str, ssh_config: Path) -> None:
-    """Take away what `link` set up, as far as it is still there and no other ship's."""
+    """
+    Take away what `link` set up, as far as it is still there and no other ship's.
+
+    Raises:
+        GitError: git could not, for lack of room or of permission.
+    """
     if not folder.is_dir() or _ask(folder, *_CONFIGURED) != url:
         return
-    _ask(folder, "remote", "remove", REMOTE)
+    if _ask(folder, "remote", "remove", REMOTE) is None:
+        raise GitError(f"git cannot take the remote {REMOTE} out of {folder}")
     if _ask(folder, "config", "--local", "--get", _SSH) == shlex.join(["ssh", "-F", str(ssh_config)]):
         _ask(folder, "config", "--local", "--unset", _SSH)
 
