@@ -53,6 +53,9 @@ if TYPE_CHECKING:
 
     from cloudship.models import Left
 
+# What passes by itself, as the program on the droplet words it.
+PASSING = ("the mirror does not answer well", "DNS does not work there", "another program holds dpkg's lock")
+
 
 class CloudshipError(Exception):
     """
@@ -65,7 +68,7 @@ class CloudshipError(Exception):
     """
 
     exit_status: ClassVar[int] = 1
-    retryable: ClassVar[bool] = False  # whether waiting and doing the same again could help
+    retryable: bool = False  # whether waiting and doing the same again could help
     usual_step: ClassVar[str] = "the same command with -v shows what led to it; cloudship list shows what runs"
 
     def __init__(self, message: str, *, evidence: Sequence[str] = (), next_step: str | None = None) -> None:
@@ -345,13 +348,21 @@ class WaitHopeless(CloudshipError):
     usual_step = "cloudship list shows what runs; launch again"
 
 
-class BootFailed(CloudshipError):
+class _FailedThere(CloudshipError):
+    """The droplet's program says what went wrong; some of that passes by itself."""
+
+    def __init__(self, message: str, *, evidence: Sequence[str] = (), next_step: str | None = None) -> None:
+        super().__init__(message, evidence=evidence, next_step=next_step)
+        self.retryable = any(cause in message for cause in PASSING)
+
+
+class BootFailed(_FailedThere):
     """The first boot did not bring nginx, git and the rest."""
 
     usual_step = "launch again with --on-failure keep, then: cloudship logs NAME --boot"
 
 
-class ReleaseFailed(CloudshipError):
+class ReleaseFailed(_FailedThere):
     """The droplet refused the release; the guilty lines are the evidence."""
 
     usual_step = "mend what the lines above name, and deploy again; cloudship releases NAME --log shows all of it"

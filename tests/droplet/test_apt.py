@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cloudship.errors import PASSING, BootFailed
 from droplet import apt, command
 from droplet.journal import StageError
 
@@ -108,3 +109,11 @@ def test_a_command_that_was_killed_says_what_that_mostly_means() -> None:
     for line in ("kill -KILL $$", "exit 137"):
         with pytest.raises(StageError, match="most likely because memory ran out"):
             command.run(["sh", "-c", line])
+
+
+@pytest.mark.parametrize("cause", PASSING)
+def test_what_passes_by_itself_is_worded_as_the_client_knows_it(cause: str) -> None:
+    """A mirror that is down for a while is no reason to say that trying again will not help."""
+    assert 1 == sum(cause in meaning for _, meaning in apt._CAUSES)
+    assert BootFailed(f"The first boot failed at packages: {cause}").retryable
+    assert not BootFailed("The first boot failed at packages: no mirror has such a package").retryable
