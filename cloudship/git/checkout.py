@@ -66,7 +66,8 @@ def unlink(folder: Path, *, url: str, ssh_config: Path) -> None:
     """
     if not folder.is_dir() or _ask(folder, *_CONFIGURED) != url:
         return
-    if _ask(folder, "remote", "remove", REMOTE) is None:
+    _ask(folder, "remote", "remove", REMOTE)  # where the disk is full, git says so and ends well all the same
+    if _ask(folder, *_CONFIGURED) == url:
         raise GitError(f"git cannot take the remote {REMOTE} out of {folder}")
     if _ask(folder, "config", "--local", "--get", _SSH) == shlex.join(["ssh", "-F", str(ssh_config)]):
         _ask(folder, "config", "--local", "--unset", _SSH)

@@ -104,7 +104,7 @@ def test_the_laptop_sleeps(ground: Field, shard: int) -> None:
 def test_the_disk_is_full(ground: Field) -> None:
     """At each page and each file that is written: nothing is made whose record has no room."""
     cases = {f"{verb}, room for {room}": (verb, room) for verb in ("up", "deploy", "down") for room in _ROOM}
-    chosen = dict([*cases.items()][:: 1 if SOAK else 11])
+    chosen = cases if SOAK else dict([*cases.items()][4::11])  # with `down` on a disk without any room
 
     def work() -> dict[str, list[str]]:
         client = Client(replace(ground, folder=ground.folder / "full"))
