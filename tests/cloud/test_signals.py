@@ -63,8 +63,12 @@ def _launching(start: Start, knobs: LocalCloud, client: Client, app: Path) -> su
     """Start a launch that waits for its droplet for ever."""
     knobs.fault("never_active")
     process = start("up", str(app), "--name", "web")
-    _when(lambda: len(client.droplets()) == 1)
+    _when(lambda: any(_asks_for_one(request) for request in knobs.requests()))  # the create's answer has been read
     return process
+
+
+def _asks_for_one(request: dict[str, Any]) -> bool:
+    return bool(request["operation"] == "droplets_get")
 
 
 def _droplet(client: Client, name: str) -> int:

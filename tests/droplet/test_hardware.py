@@ -45,9 +45,9 @@ def test_the_limits_of_its_control_group_count(root: Path, files: dict[str, str]
 @pytest.mark.parametrize(
     ("environ", "size"),
     [
-        ("container=systemd-nspawn\0CLOUDSHIP_CORES=1\0CLOUDSHIP_MEMORY_MIB=512\0", (1, 512)),
-        ("CLOUDSHIP_CORES=64\0CLOUDSHIP_MEMORY_MIB=999999\0", (8, 16384)),
-        ("CLOUDSHIP_CORES=many\0CLOUDSHIP_MEMORY_MIB=\0", (8, 16384)),
+        ("container=systemd-nspawn\0DROPLET_CORES=1\0DROPLET_MEMORY_MIB=512\0", (1, 512)),
+        ("DROPLET_CORES=64\0DROPLET_MEMORY_MIB=999999\0", (8, 16384)),
+        ("DROPLET_CORES=many\0DROPLET_MEMORY_MIB=\0", (8, 16384)),
         ("", (8, 16384)),
     ],
 )

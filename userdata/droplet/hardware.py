@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Iterator, Optional
 
 _ROOT = Path("/")
-_CORES, _MEMORY = "CLOUDSHIP_CORES", "CLOUDSHIP_MEMORY_MIB"  # of init's environment
+_CORES, _MEMORY = "DROPLET_CORES", "DROPLET_MEMORY_MIB"  # of init's environment
 
 
 def cores(root: Path = _ROOT) -> int:

@@ -248,8 +248,8 @@ def _command(machine: str, root: Path, space: str, spec: MachineSpec) -> list[st
         "--timezone=off",
         "--link-journal=no",
         "--capability=CAP_NET_ADMIN",
-        f"--setenv=CLOUDSHIP_CORES={spec.vcpus}",  # /proc tells of the host, and a container does not see its limits
-        f"--setenv=CLOUDSHIP_MEMORY_MIB={spec.memory_mib}",
+        f"--setenv=DROPLET_CORES={spec.vcpus}",  # /proc tells of the host, and a container does not see its limits
+        f"--setenv=DROPLET_MEMORY_MIB={spec.memory_mib}",
     ]
 
 
