@@ -54,7 +54,7 @@ T = TypeVar("T")
 PER_PAGE = 200  # the most that the API gives
 SKEW = 90.0  # seconds by which two clocks may differ: an answer says whole ones, and is on its way for some
 _MOST_PAGES, _LOOKS = 100, 3
-_TRANSIENT = (RateLimited, ServerFault, Unreachable, BadAnswer)
+TRANSIENT = (RateLimited, ServerFault, Unreachable, BadAnswer)  # what asking again may mend
 _PASSING = ("pending event", "please try again")  # 422s that DigitalOcean says will pass; only its text tells
 # What the library raises itself, each named, and what it stumbles over in an answer that is not as documented.
 LIBRARY: tuple[type[Exception], ...] = (
@@ -239,7 +239,7 @@ class Client:
         return retrying(
             f"GET {path}",
             once,
-            on=_TRANSIENT,
+            on=TRANSIENT,
             limit=self._timeouts.visible,
             clock=self._clock,
             notify=self._notify,

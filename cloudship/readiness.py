@@ -8,14 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cloudship.bootlog import ABSENT, BOOTSTRAP, MISSING, why
-from cloudship.client import Client
+from cloudship.client import TRANSIENT, Client
 from cloudship.errors import (
-    BadAnswer,
     BootFailed,
     HostKeyMismatch,
     NotFound,
-    RateLimited,
-    ServerFault,
     ShellError,
     ShellRefused,
     ShellUnreachable,
@@ -31,7 +28,7 @@ from cloudship.probe import Answer, look
 from cloudship.ssh import Shell
 from cloudship.waiting import EAGER, ONCE_A_SECOND, REAL, Clock, Pace, Pending, Ready, until
 
-_TRANSIENT = (NotFound, RateLimited, ServerFault, Unreachable, BadAnswer)  # a fresh id may be 404 for a while
+_TRANSIENT = (NotFound, *TRANSIENT)  # a fresh id may be 404 for a while
 _PROBE = Pace(first=0.03, factor=1.5, longest=1.0)
 _EVIDENCE = 8  # lines
 REFUSALS = 30.0  # seconds; the host key and the keys that log in come with the same user-data, before sshd starts

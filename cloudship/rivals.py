@@ -12,17 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from cloudship import inventory, tags
-from cloudship.client import Client
+from cloudship.client import TRANSIENT, Client
 from cloudship.draft import Draft
-from cloudship.errors import (
-    BadAnswer,
-    CloudshipError,
-    RateLimited,
-    ServerFault,
-    ShipBusy,
-    ShipExists,
-    Unreachable,
-)
+from cloudship.errors import CloudshipError, ShipBusy, ShipExists
 from cloudship.events import Noted, Notify
 from cloudship.models import Droplet, Timeouts
 from cloudship.plan import Plan
@@ -30,7 +22,6 @@ from cloudship.records import files_root, journal
 from cloudship.waiting import Clock, Pace, Pending, Ready, until
 
 _LOOKING = Pace(first=1.0, factor=1.7, longest=8.0)
-_PASSING = (RateLimited, ServerFault, Unreachable, BadAnswer)
 
 
 def make_room(drawn: Draft, take_down: Callable[[str], None], clock: Clock, notify: Notify) -> None:
@@ -106,7 +97,7 @@ def give_way_at_last(
         look,
         limit=timeouts.listed * 3,  # a rival is young for one; two machines' clocks may differ by another
         attempt_limit=timeouts.request,
-        on=_PASSING,
+        on=TRANSIENT,
         pace=_LOOKING,
         clock=clock,
         notify=notify,

@@ -15,18 +15,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cloudship import checkouts, locking, records, tags
-from cloudship.client import Client
+from cloudship.client import TRANSIENT, Client
 from cloudship.errors import (
-    BadAnswer,
     CloudError,
     CloudshipError,
     Conflict,
     LeftBehind,
     NotFound,
-    RateLimited,
-    ServerFault,
     Terminated,
-    Unreachable,
 )
 from cloudship.events import Destroying, Gone, Noted, Notify, Remained, nobody
 from cloudship.inventory import Found, known_here, others_carry, settled
@@ -37,7 +33,7 @@ from cloudship.waiting import ONCE_A_SECOND, REAL, Clock, Pace, Pending, Ready, 
 
 T = TypeVar("T")
 MINIMUM_SECONDS, MINIMUM_COST = 60.0, 0.01  # what DigitalOcean bills at least, since 2026-01-01
-_PASSING = (Conflict, RateLimited, ServerFault, Unreachable, BadAnswer)
+_PASSING = (Conflict, *TRANSIENT)
 _KEYS = Pace(first=0.1, factor=3.0, longest=7.0)  # the listing of keys takes ten calls a minute
 
 

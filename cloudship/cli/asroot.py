@@ -15,9 +15,7 @@ from cloudship.errors import LocalCloudUnavailable
 # What decides where things lie, and what a root file system is built from. Their values may be secret (a proxy's
 # password, an index's token): sudo keeps them by name, they are never its words.
 _FOLDERS = ("CLOUDSHIP_LOCAL_DIR", "CLOUDSHIP_CACHE_DIR", "CLOUDSHIP_LOCAL_DRIVER", "XDG_CACHE_HOME", "XDG_STATE_HOME")
-_NETWORK = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE")
-_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL", "PIP_CONFIG_FILE")
-_KEPT = (*_FOLDERS, *_NETWORK, *_INDEXES)
+_FILES = ("SSL_CERT_FILE", "PIP_CONFIG_FILE")
 
 
 def needed() -> bool:
@@ -25,18 +23,18 @@ def needed() -> bool:
     return os.geteuid() != 0
 
 
-def again(words: Sequence[str], commands: Sequence[str] = ()) -> None:
+def again(words: Sequence[str], *unsaid: str) -> None:
     """
     Run a verb of `cloudship local` again under sudo.
 
     Args:
         words: the verb and its options.
-        commands: what a person types in its stead, where that is not the verb itself.
+        unsaid: options more, which a person who types the verb as root has no use for.
 
     Raises:
         LocalCloudUnavailable: sudo is not here, does not give root, or the verb failed; what it said has been seen.
     """
-    typed = "as root: " + " && ".join(commands or [command(words)])
+    typed = f"as root: {_command(words)}"
     if shutil.which("sudo") is None:
         raise LocalCloudUnavailable("Booting droplets needs root, and sudo is not here", next_step=typed)
     _make_folders()
@@ -45,11 +43,11 @@ def again(words: Sequence[str], commands: Sequence[str] = ()) -> None:
         raise LocalCloudUnavailable("The local cloud needs root, and sudo did not give it", next_step=typed)
     if kept := ",".join(_given(os.environ)):
         sudo.append(f"--preserve-env={kept}")
-    if subprocess.run([*sudo, "env", f"HOME={Path.home()}", *_ours(words)], check=False).returncode != 0:
+    if subprocess.run([*sudo, "env", f"HOME={Path.home()}", *_ours([*words, *unsaid])], check=False).returncode != 0:
         raise LocalCloudUnavailable(f"`cloudship local {words[0]}` failed as root", next_step="cloudship doctor")
 
 
-def command(words: Sequence[str]) -> str:
+def _command(words: Sequence[str]) -> str:
     """Write what a person with root types, so that it acts in the caller's folders and not in root's."""
     places = [f"{name}={os.environ[name]}" for name in _FOLDERS if os.environ.get(name)]
     return shlex.join(["env", f"HOME={Path.home()}", *places, *_ours(words)])
@@ -72,7 +70,9 @@ def _ours(words: Sequence[str]) -> list[str]:
 
 
 def _given(environ: Mapping[str, str]) -> list[str]:
-    return [name for name in _KEPT if environ.get(name)]
+    from cloudship.local.machines.rootfs.host import VARIABLES
+
+    return [name for name in (*_FOLDERS, *_FILES, *VARIABLES) if environ.get(name)]
 
 
 def _make_folders() -> None:

@@ -60,7 +60,7 @@ def setup(yes: YesOption = False, as_json: JsonOption = False, quiet: QuietOptio
     if steps and sys.stdin.isatty() and not yes:
         typer.confirm("Do it?", default=True, abort=True, err=True)
     if steps and asroot.needed():
-        asroot.again(["setup", "--yes", "--quiet"], [asroot.command(["setup", "--yes"])])
+        asroot.again(["setup", "--yes"], "--quiet")
     elif steps:
         _guarded(lambda: machine.install(lambda line: print(f"  {line}", file=sys.stderr, flush=True)))
     if as_json:
@@ -86,7 +86,7 @@ def start(
     if endpoint.read(place) is None and chosen == "nspawn" and asroot.needed():
         words = ["start", "--driver", chosen, *(["--port", str(port)] if port else [])]
         words += ["--transitions", transitions] if transitions is not None else []
-        asroot.again([*words, "--quiet"], [asroot.command(words)])
+        asroot.again(words, "--quiet")
     found = _guarded(lambda: control.start(driver=chosen, port=port, transitions=transitions))
     asroot.hand_over(place, _HANDED_OVER)
     if as_json:

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from orders import order
+
 from cloudship import tags
 from cloudship.client import Client
 from cloudship.keys import mint
 from cloudship.local import control
 from cloudship.local.handle import LocalCloud
-from cloudship.models import Cloud, DropletRequest, Endpoint, Secret, Timeouts
+from cloudship.models import Cloud, Endpoint, Secret, Timeouts
 
 SHIP = "web"
 PAST = 1_600_000_000
@@ -79,15 +81,7 @@ def _foreign(client: Client) -> None:
 
 def foreign_droplet(client: Client, name: str, carried: tuple[str, ...]) -> None:
     """Make a droplet that is not ours."""
-    asked = DropletRequest(
-        name=name,
-        region="nyc3",
-        size="s-1vcpu-1gb",
-        image="ubuntu-20-04-x64",
-        ssh_keys=(),
-        tags=carried,
-        user_data="#cloud-config\n",
-    )
+    asked = order(name, carried)
     client.create_droplet(asked)
 
 

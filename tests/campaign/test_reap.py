@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from apiserver import Api, serving
+from orders import order
 
 from campaign.conftest import record
 from campaign.relay import Exchange, Plan, Relay
@@ -19,7 +20,7 @@ from cloudship.client import Client
 from cloudship.errors import BadAnswer, ConfigError
 from cloudship.keys import mint
 from cloudship.local.handle import LocalCloud
-from cloudship.models import Cloud, DropletRequest, Endpoint, Secret, Timeouts
+from cloudship.models import Cloud, Endpoint, Secret, Timeouts
 from cloudship.waiting import Clock
 
 DAY = 86_400
@@ -40,15 +41,7 @@ class Account:
 
     def droplet(self, what: str, carried: tuple[str, ...], name: str | None = None) -> int:
         """Make a droplet."""
-        asked = DropletRequest(
-            name=name or what,
-            region="nyc3",
-            size="s-1vcpu-1gb",
-            image="ubuntu-20-04-x64",
-            ssh_keys=(),
-            tags=carried,
-            user_data="#cloud-config\n",
-        )
+        asked = order(name or what, carried)
         self.ids[what] = self.client.create_droplet(asked)
         return self.ids[what]
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from orders import order
 
 from campaign import oracle, schedule, serial
 from campaign.case import Ended
 from campaign.conftest import SOAK, Field, record, told
 from campaign.schedule import Command, Preempted, Shuffled
 from cloudship import tags
-from cloudship.models import DropletRequest
 
 SHARDS = 8
 PAIRS, CROWDS = (3000, 400) if SOAK else (240, 12)
@@ -91,17 +91,7 @@ class Anchored:
     def again(self, yard: Field, place: Path) -> None:
         """Put it back, on a machine."""
         key = yard.box.client.create_key(self._key_name, self._public).id
-        droplet = yard.box.client.create_droplet(
-            DropletRequest(
-                name=self._name,
-                region="nyc3",
-                size="s-1vcpu-1gb",
-                image="ubuntu-20-04-x64",
-                ssh_keys=(key,),
-                tags=tuple(self._tags),
-                user_data="#cloud-config\n",
-            )
-        )
+        droplet = yard.box.client.create_droplet(order(self._name, self._tags, ssh_keys=(key,)))
         shutil.copytree(self._place, place, symlinks=True)
         journal = place / "state" / "journal.jsonl"
         told = journal.read_text(encoding="utf-8")

@@ -10,12 +10,12 @@ from typing import Any
 import jsonschema
 import pytest
 import typer
+from orders import order
 
 from cloudship import tags
 from cloudship.cli.app import app
 from cloudship.client import Client
 from cloudship.local import control
-from cloudship.models import DropletRequest
 
 Say = Callable[..., Any]
 
@@ -47,15 +47,7 @@ def say(typed: Callable[..., Any], root: Path) -> Say:
 @pytest.fixture
 def ship(client: Client) -> str:
     """A ship of ours that has answered, without a machine."""
-    asked = DropletRequest(
-        name=tags.droplet_name("web", "a" * 10),
-        region="nyc3",
-        size="s-1vcpu-1gb",
-        image="ubuntu-20-04-x64",
-        ssh_keys=(),
-        tags=tags.launch_tags("web", "a" * 10, "me", None, None),
-        user_data="#cloud-config\n",
-    )
+    asked = order(tags.droplet_name("web", "a" * 10), tags.launch_tags("web", "a" * 10, "me", None, None))
     client.create_droplet(asked)
     return "web"
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from orders import order
 from typer.testing import CliRunner
 
 from cloudship import clouds, fleet, tags, teardown
@@ -15,7 +16,7 @@ from cloudship.cli.app import app
 from cloudship.client import Client
 from cloudship.errors import ConfigError
 from cloudship.keys import mint
-from cloudship.models import Cloud, DropletRequest, Endpoint, Reaped, Secret
+from cloudship.models import Cloud, Endpoint, Reaped, Secret
 
 NOW = 4_000_000_000
 OLD = NOW - 100_000
@@ -55,15 +56,7 @@ class _Stopped:
 
 
 def _launch(client: Client, name: str, launch: str, owner: str, expires: int | None, pending: int | None) -> int:
-    asked = DropletRequest(
-        name=tags.droplet_name(name, launch),
-        region="nyc3",
-        size="s-1vcpu-1gb",
-        image="ubuntu-20-04-x64",
-        ssh_keys=(),
-        tags=tags.launch_tags(name, launch, owner, expires, pending),
-        user_data="#cloud-config\n",
-    )
+    asked = order(tags.droplet_name(name, launch), tags.launch_tags(name, launch, owner, expires, pending))
     return client.create_droplet(asked)
 
 

@@ -8,11 +8,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from orders import order
 
 from cloudship import fleet, inventory, locking, reaper, records, tags, teardown
 from cloudship.client import Client
 from cloudship.errors import ConfigError, ShipBusy, WaitHopeless
-from cloudship.models import Cloud, DropletRequest, Receipt, Timeouts
+from cloudship.models import Cloud, Receipt, Timeouts
 from cloudship.readiness import active
 from cloudship.waiting import Clock
 
@@ -20,15 +21,7 @@ LAUNCH = "0123456789"
 
 
 def _ship(client: Client, carried: tuple[str, ...], launch: str = LAUNCH) -> int:
-    asked = DropletRequest(
-        name=tags.droplet_name("web", launch),
-        region="nyc3",
-        size="s-1vcpu-1gb",
-        image="ubuntu-20-04-x64",
-        ssh_keys=(),
-        tags=carried,
-        user_data="#cloud-config\n",
-    )
+    asked = order(tags.droplet_name("web", launch), carried)
     return client.create_droplet(asked)
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from orders import order
 
 from cloudship import tags
 from cloudship.client import Client
 from cloudship.local.handle import LocalCloud
-from cloudship.models import DropletRequest
 
 Start = Callable[..., subprocess.Popen[str]]
 
@@ -72,15 +72,7 @@ def _asks_for_one(request: dict[str, Any]) -> bool:
 
 
 def _droplet(client: Client, name: str) -> int:
-    asked = DropletRequest(
-        name=tags.droplet_name(name, "a" * 10),
-        region="nyc3",
-        size="s-1vcpu-1gb",
-        image="ubuntu-20-04-x64",
-        ssh_keys=(),
-        tags=tags.launch_tags(name, "a" * 10, "me", None, None),
-        user_data="#cloud-config\n",
-    )
+    asked = order(tags.droplet_name(name, "a" * 10), tags.launch_tags(name, "a" * 10, "me", None, None))
     return client.create_droplet(asked)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from orders import order
 
 from cloudship import inventory, tags, teardown
 from cloudship.client import Client
 from cloudship.journal import Journal
 from cloudship.keys import LaunchFiles, mint
 from cloudship.local.handle import LocalCloud
-from cloudship.models import DropletRequest, Kind, Timeouts
+from cloudship.models import Kind, Timeouts
 
 LAUNCH, OTHER = "0123456789", "9876543210"
 FAST = Timeouts(request=5, visible=1, listed=1, active=5, destroy=1)
@@ -24,15 +25,7 @@ def book(tmp_path: Path) -> Journal:
 
 
 def _droplet(client: Client, name: str, launch: str) -> int:
-    asked = DropletRequest(
-        name=tags.droplet_name(name, launch),
-        region="nyc3",
-        size="s-1vcpu-1gb",
-        image="ubuntu-20-04-x64",
-        ssh_keys=(),
-        tags=tags.launch_tags(name, launch, "me", None, None),
-        user_data="#cloud-config\n",
-    )
+    asked = order(tags.droplet_name(name, launch), tags.launch_tags(name, launch, "me", None, None))
     return client.create_droplet(asked)
 
 

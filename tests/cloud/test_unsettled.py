@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from orders import order
 
 from cloudship import tags
 from cloudship.client import Client
 from cloudship.errors import ShellUnreachable, ShipBusy, WaitTimeout
 from cloudship.keys import mint
-from cloudship.models import DropletRequest, Timeouts
+from cloudship.models import Timeouts
 from cloudship.ship import Ship
 from cloudship.ssh import Shell
 
@@ -32,15 +33,7 @@ SENDING: dict[str, Callable[[Ship, Path], object]] = {
 def ship(client: Client) -> Ship:
     """Such a ship, in the middle of its launch."""
     pending = int(time.time()) + 900
-    asked = DropletRequest(
-        name=tags.droplet_name("web", LAUNCH),
-        region="nyc3",
-        size="s-1vcpu-1gb",
-        image="ubuntu-20-04-x64",
-        ssh_keys=(),
-        tags=tags.launch_tags("web", LAUNCH, "me", None, pending),
-        user_data="#cloud-config\n",
-    )
+    asked = order(tags.droplet_name("web", LAUNCH), tags.launch_tags("web", LAUNCH, "me", None, pending))
     found = Ship(client, client.droplet(client.create_droplet(asked)), timeouts=Timeouts(ssh=0.1))
     found.files.save_identity(mint("client"))
     found.files.pin((), mint("temporary").public)

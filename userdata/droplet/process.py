@@ -78,9 +78,8 @@ def base_environment(layout: Layout, number: int, app: App, environment: Optiona
         "PYTHONPATH": ":".join(path for path in paths if Path(path).is_dir()),
         "CLOUDSHIP_RELEASE": str(number),
         "CLOUDSHIP_SOCKET": str(layout.socket(number)),
-        "WEB_CONCURRENCY": str(
-            workers(hardware.cores(), hardware.memory_mib())
-        ),  # gunicorn's own name for how many workers
+        # gunicorn's own name for how many workers
+        "WEB_CONCURRENCY": str(workers(hardware.cores(), hardware.memory_mib())),
     }
     if environment:
         found.update(PATH=f"{environment}/bin:{found['PATH']}", VIRTUAL_ENV=str(environment))

@@ -48,12 +48,21 @@ class Group:
         for controller in _LIMITING:  # version 2 limits only what the parent hands on
             with suppress(OSError):
                 (ROOT / "cgroup.subtree_control").write_text(f"+{controller}")
-        memory = memory_mib * 1024 * 1024
-        quota = vcpus * _PERIOD_US
-        self._limit("memory", "memory.limit_in_bytes", "memory.max", str(memory))
-        self._limit("cpu", "cpu.cfs_period_us", None, str(_PERIOD_US))
-        self._limit("cpu", "cpu.cfs_quota_us", "cpu.max", str(quota), f"{quota} {_PERIOD_US}")
-        self._limit("pids", "pids.max", "pids.max", str(_TASKS))
+        memory, quota = memory_mib * 1024 * 1024, vcpus * _PERIOD_US
+        one = ROOT / self.name  # version 2; version 1 has a folder for each controller
+        limits = (
+            (ROOT / "memory" / self.name / "memory.limit_in_bytes", memory),
+            (ROOT / "cpu" / self.name / "cpu.cfs_period_us", _PERIOD_US),
+            (ROOT / "cpu" / self.name / "cpu.cfs_quota_us", quota),
+            (ROOT / "pids" / self.name / "pids.max", _TASKS),
+            (one / "memory.max", memory),
+            (one / "cpu.max", f"{quota} {_PERIOD_US}"),
+            (one / "pids.max", _TASKS),
+        )
+        for file, limit in limits:
+            if file.exists():
+                with suppress(OSError):  # a controller that is not delegated to us
+                    file.write_text(str(limit))
 
     def members(self) -> frozenset[int]:
         """Name the processes in it, at any depth."""
@@ -87,14 +96,6 @@ class Group:
                     folder.rmdir()
             with suppress(OSError):
                 place.rmdir()
-
-    def _limit(self, controller: str, first: str | None, second: str | None, value: str, other: str = "") -> None:
-        """Write a limit into the file of version 1 and that of version 2, where it may be spelt in another way."""
-        for folder, file, text in ((ROOT / controller, first, value), (ROOT, second, other or value)):
-            path = folder / self.name / (file or "-")
-            if path.exists():
-                with suppress(OSError):  # a controller that is not delegated to us
-                    path.write_text(text)
 
 
 def groups(prefix: str) -> frozenset[str]:
