@@ -69,6 +69,7 @@ class CloudshipError(Exception):
 
     exit_status: ClassVar[int] = 1
     retryable: bool = False  # whether waiting and doing the same again could help
+    passing: ClassVar[tuple[str, ...]] = ()  # words in a message that tell of a cause that passes by itself
     usual_step: ClassVar[str] = "the same command with -v shows what led to it; cloudship list shows what runs"
 
     def __init__(self, message: str, *, evidence: Sequence[str] = (), next_step: str | None = None) -> None:
@@ -76,6 +77,8 @@ class CloudshipError(Exception):
         self.message = message
         self.evidence = tuple(evidence)
         self.next_step = next_step
+        if self.passing:
+            self.retryable = any(cause in message for cause in self.passing)
         self.phase: str | None = None  # set by `up` when the error passes through it
         self.left: tuple[Left, ...] = ()  # what still costs money because of it
 
@@ -348,23 +351,17 @@ class WaitHopeless(CloudshipError):
     usual_step = "cloudship list shows what runs; launch again"
 
 
-class _FailedThere(CloudshipError):
-    """The droplet's program says what went wrong; some of that passes by itself."""
-
-    def __init__(self, message: str, *, evidence: Sequence[str] = (), next_step: str | None = None) -> None:
-        super().__init__(message, evidence=evidence, next_step=next_step)
-        self.retryable = any(cause in message for cause in PASSING)
-
-
-class BootFailed(_FailedThere):
+class BootFailed(CloudshipError):
     """The first boot did not bring nginx, git and the rest."""
 
+    passing = PASSING
     usual_step = "launch again with --on-failure keep, then: cloudship logs NAME --boot"
 
 
-class ReleaseFailed(_FailedThere):
+class ReleaseFailed(CloudshipError):
     """The droplet refused the release; the guilty lines are the evidence."""
 
+    passing = PASSING
     usual_step = "mend what the lines above name, and deploy again; cloudship releases NAME --log shows all of it"
 
 

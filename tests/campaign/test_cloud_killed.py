@@ -160,8 +160,12 @@ def test_a_hundred_kills_at_any_moment_cost_nothing_that_was_answered(box: Crash
         assert found is not None, box.log()
         if bad := wrong(Caller(found, ledger), box.directory):
             failures[f"before kill {number}"] = bad
+        asked = len(ledger.created) + dice.randrange(4)
         clients = [_client(Caller(found, ledger), dice.random(), f"{number}-{index}") for index in range(CLIENTS)]
-        time.sleep(dice.random() * 0.15)  # the moment of the kill is what is tested
+        end = time.monotonic() + 5.0  # a full account takes no more
+        while len(ledger.created) <= asked and time.monotonic() < end:
+            time.sleep(0.002)
+        time.sleep(dice.random() * 0.03)  # the moment of the kill is what is tested
         box.kill()
         for one in clients:
             one.join()
