@@ -29,11 +29,12 @@ from cloudship.inventory import Found, known_here, others_carry, settled
 from cloudship.journal import Asked, Journal
 from cloudship.keys import LaunchFiles
 from cloudship.models import Cloud, Destroyed, Droplet, Key, Kind, Left, Receipt, Timeouts
-from cloudship.waiting import ONCE_A_SECOND, REAL, Clock, Pace, Pending, Ready, retrying, until
+from cloudship.waiting import REAL, Clock, Pace, Pending, Ready, retrying, until
 
 T = TypeVar("T")
 MINIMUM_SECONDS, MINIMUM_COST = 60.0, 0.01  # what DigitalOcean bills at least, since 2026-01-01
 _PASSING = (Conflict, *TRANSIENT)
+_GOING = Pace(first=1.0, factor=1.2, longest=5.0)  # most are gone at the first look; some take minutes
 _KEYS = Pace(first=0.1, factor=3.0, longest=7.0)  # the listing of keys takes ten calls a minute
 
 
@@ -189,7 +190,7 @@ class _Teardown:
             listed = {one.id for one in self._client.droplets(name=droplet.name)}
             return Pending("the droplet is still listed") if droplet.id in listed else Ready(None)
 
-        self._until(f"droplet {droplet.id} to be gone", gone, ONCE_A_SECOND)
+        self._until(f"droplet {droplet.id} to be gone", gone, _GOING)
 
     def key(self, key: Key) -> None:
         """Remove a key."""
@@ -210,7 +211,7 @@ class _Teardown:
             _ignoring_absence(lambda: self._client.delete_tag(tag))
             return Pending("the tag is still listed") if tag in self._client.tags() else Ready(None)
 
-        self._until(f"tag {tag} to be gone", gone, ONCE_A_SECOND)
+        self._until(f"tag {tag} to be gone", gone, _GOING)
 
     def _until(self, name: str, look: Callable[[float], Ready[None] | Pending], pace: Pace) -> None:
         until(

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import TextIO
 
 import pyte
+from heeding import heed
 from typing_extensions import Self
 
 _CTRL_C = b"\x03"
@@ -48,7 +49,7 @@ class Screen:
             stderr=self._theirs,
             env={"TERM": "xterm-256color", **env},
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  no thread runs yet in there
+            preexec_fn=_at_the_terminal,  # noqa: PLW1509  no thread runs yet in there
         )
 
     @contextmanager
@@ -119,3 +120,8 @@ class Screen:
             self._process.wait()
         os.close(self._ours)
         os.close(self._theirs)
+
+
+def _at_the_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    heed()

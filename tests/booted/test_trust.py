@@ -12,6 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 import requests
+from heeding import heed
 
 from cloudship import fleet
 from cloudship.errors import HostKeyMismatch
@@ -89,7 +90,11 @@ def test_ctrl_c_in_the_middle_leaves_nothing(here: Path, root: Path) -> None:
     for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         words = [sys.executable, "-m", "cloudship", "up", str(root / "examples/static-site"), "--name", "broken-off"]
         process = subprocess.Popen(
-            [*words, "--cloud", "local"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*words, "--cloud", "local"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=heed,  # noqa: PLW1509  no thread runs yet in there
         )
         assert process.stderr is not None
         for line in process.stderr:

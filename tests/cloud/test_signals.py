@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from heeding import heed
 from orders import order
 
 from cloudship import tags
@@ -41,6 +42,7 @@ def start(cloud: Any, tmp_path: Path) -> Iterator[Start]:
             stderr=subprocess.PIPE,
             text=True,
             env=env,
+            preexec_fn=heed,  # noqa: PLW1509  no thread runs yet in there
         )
         running.append(process)
         return process
