@@ -6,15 +6,15 @@ import hmac
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cloudship.local.api import account, actions, control, droplets, images, keys, regions, sizes, tags
 from cloudship.local.api.context import Context
@@ -39,7 +39,7 @@ def application(context: Context) -> ASGIApp:
     app.add_exception_handler(RequestValidationError, _no_value)
     app.add_exception_handler(OverflowError, _no_value)  # a number that SQLite cannot hold
     app.add_exception_handler(Exception, _our_fault)
-    app.middleware("http")(_gate)
+    app.add_middleware(_Gate)
     wire = Wire(app, context.faults, context.record, context.clock, _operation)
     return _PlainPaths(wire)
 
@@ -69,16 +69,30 @@ class _PlainPaths:
         await self._app(scope, receive, send)
 
 
-async def _gate(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+class _Gate:
     """Let in who names us as the host and brings the token, and count."""
-    began = time.time()
-    refusal = _refusal(request)
-    answer = _error(refusal) if refusal else await call_next(request)
-    answer.headers["ratelimit-limit"] = str(LIMIT_AN_HOUR)
-    answer.headers["ratelimit-remaining"] = str(LIMIT_AN_HOUR - 1)
-    answer.headers["ratelimit-reset"] = str(int(began) + 3600)
-    answer.headers.setdefault("x-request-id", str(uuid.uuid4()))
-    return answer
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        ends = int(time.time()) + 3600
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["ratelimit-limit"] = str(LIMIT_AN_HOUR)
+                headers["ratelimit-remaining"] = str(LIMIT_AN_HOUR - 1)
+                headers["ratelimit-reset"] = str(ends)
+                headers.setdefault("x-request-id", str(uuid.uuid4()))
+            await send(message)
+
+        refusal = _refusal(Request(scope))
+        answer = _error(refusal) if refusal else self._app
+        await answer(scope, receive, counted)
 
 
 def _refusal(request: Request) -> Refusal | None:
