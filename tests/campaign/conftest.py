@@ -84,6 +84,7 @@ class Field:
             "down": ["down", self.ship],
             "deploy": ["deploy", self.ship, source, "--env", f"MORE={secret}"],
             "reap": ["reap"],
+            "extend": ["extend", self.ship, "2h"],
             "list": ["list", "--json"],
         }
         return [*said[verb], "--cloud", "local"]

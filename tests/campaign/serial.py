@@ -18,7 +18,7 @@ _NO_SHIP = re.compile(r"There is no ship |This machine cannot log in to ")
 _EXISTS = re.compile(r"is already running at ")
 
 
-def judged(verbs: Sequence[str], ended: Sequence[Ended], *, before: int, after: int) -> list[str]:
+def judged(verbs: Sequence[str], ended: Sequence[Ended], *, before: int, after: int, together: bool) -> list[str]:
     """
     Say what is wrong with how commands at once ended; empty when nothing is.
 
@@ -27,6 +27,7 @@ def judged(verbs: Sequence[str], ended: Sequence[Ended], *, before: int, after: 
         ended: how each ended.
         before: how many droplets of the ship there were.
         after: how many there are.
+        together: whether all of it was on one machine, where nobody looks at a ship while another changes it.
     """
     wrong = [
         f"{verb} ended with {one.status}, and said nothing of who or why: {one.output[-500:]}"
@@ -39,6 +40,9 @@ def judged(verbs: Sequence[str], ended: Sequence[Ended], *, before: int, after: 
     statuses = [one.status for one in ended]
     if not is_serial(tuple(zip(verbs, statuses, strict=True)), before, after):
         wrong.append(f"in no order {[*verbs]} end with {statuses} and lead from {before} to {after} droplets")
+    extended = ("extend", 0) in zip(verbs, statuses, strict=True)
+    if extended and together and "down" not in verbs and after == 0:
+        wrong.append("it was given more time, and reaped")
     if set(verbs) <= {"up", "list"} and "up" in verbs and before == 0 and (after, statuses.count(0)) == (0, 0):
         wrong.append("nobody won")
     return wrong
@@ -50,7 +54,7 @@ def _explained(verb: str, ended: Ended) -> bool:
         return True
     if ended.status == 2:
         return verb == "up" and _EXISTS.search(ended.output) is not None
-    patterns = (_HELD, _TAKEN, *((_NO_SHIP,) if verb == "deploy" else ()))
+    patterns = (_HELD, _TAKEN, *((_NO_SHIP,) if verb in ("deploy", "extend") else ()))
     return any(one.search(ended.output) for one in patterns)
 
 
@@ -80,6 +84,7 @@ def _after(verb: str, status: int, there: int) -> tuple[int, ...]:
         "down": ((0, 0, 0), (0, 1, 0)),
         "reap": ((0, 0, 0), (0, 1, 0), (0, 1, 1)),  # somebody else is at it, or it has just been launched
         "deploy": ((0, 1, 1),),
+        "extend": ((0, 1, 1),),
         "list": ((0, 0, 0), (0, 1, 1)),
     }
     return tuple(then for ends, was, then in lawful[verb] if (ends, was) == (status, there))

@@ -8,7 +8,7 @@ import json
 import random
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,11 +19,13 @@ from campaign import oracle, schedule, serial
 from campaign.case import Ended
 from campaign.conftest import SOAK, Field, record, told
 from campaign.schedule import Command, Preempted, Shuffled
-from cloudship import tags
+from cloudship import rivals, tags
+from cloudship.models import Droplet
+from cloudship.plan import Plan
 
 SHARDS = 8
-PAIRS, CROWDS = (3000, 400) if SOAK else (240, 12)
-VERBS = ("up", "down", "deploy", "reap", "list")
+PAIRS, CROWDS = (3000, 400) if SOAK else (490, 12)
+VERBS = ("up", "down", "deploy", "extend", "reap", "list")
 YARD = "yard"  # nothing foreign carries its tag: whoever takes that away at the wrong moment takes it from a ship
 MOST_STEPS, PREEMPTIONS = 36, 3
 LAGS = (0, 0, 0, 10, 60)  # seconds
@@ -129,7 +131,32 @@ def test_a_crowd_ends_as_one_after_the_other(yard: Field, anchored: Anchored, sh
     assert not wrong, told(wrong)
 
 
-def _found(yard: Field, anchored: Anchored, one: Case) -> list[str]:
+def _highest_wins() -> None:
+    def compared(plan: Plan, droplet: Droplet, others: tuple[Droplet, ...]) -> None:
+        plain(plan, _turned(droplet), tuple(_turned(one) for one in others))
+
+    plain = rivals._compared
+    rivals._compared = compared
+
+
+def _turned(droplet: Droplet) -> Droplet:
+    return droplet.model_copy(update={"id": -droplet.id})
+
+
+def _looks_once() -> None:
+    assert callable(rivals.give_way_at_last)
+    rivals.give_way_at_last = lambda *_rest: None
+
+
+@pytest.mark.parametrize("mutate", [_highest_wins, _looks_once])
+def test_a_broken_rule_of_rivals_is_noticed(yard: Field, anchored: Anchored, mutate: Callable[[], None]) -> None:
+    """Whoever lets the later of two droplets win, or looks for rivals only once, ends with two ships some time."""
+    cases = [Case(number, ("up", "up"), (0, 1), ship=False, lag=LAGS[number % len(LAGS)]) for number in range(100)]
+    assert any(_found(yard, anchored, one, mutate) for one in cases)
+    record("mutants", cases=1, points=1)
+
+
+def _found(yard: Field, anchored: Anchored, one: Case, mutate: Callable[[], None] = lambda: None) -> list[str]:
     place = yard.place()
     places = [place / f"machine-{number}" for number in range(max(one.machines) + 1)]
     if one.ship:
@@ -141,9 +168,12 @@ def _found(yard: Field, anchored: Anchored, one: Case) -> list[str]:
         for verb, machine in zip(one.verbs, one.machines, strict=True)
     ]
     ahead = yard.box.knobs.time() - time.time()
-    ended = schedule.together(yard.box.knobs, commands, one.order(), ahead=ahead, reads=one.number % 4 == 3)
+    ended = schedule.together(
+        yard.box.knobs, commands, one.order(), ahead=ahead, mutate=mutate, reads=one.number % 4 == 3
+    )
     yard.box.knobs.advance(one.lag)
-    wrong = serial.judged(one.verbs, ended, before=int(one.ship), after=_droplets(yard))
+    together = len(set(one.machines)) == 1
+    wrong = serial.judged(one.verbs, ended, before=int(one.ship), after=_droplets(yard), together=together)
     wrong += _lists(one.verbs, ended)
     return wrong + _left(yard, places, ended)
 
