@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cloudship import durable, readiness, releasing, request
+from cloudship import durable, git, readiness, releasing, request
 from cloudship.errors import CloudshipError, GitError, ReleaseFailed, WaitTimeout
 from cloudship.events import Noted, Notify, Phase, nobody
 from cloudship.models import PhaseTime, Secret
@@ -61,6 +61,7 @@ def deploy(
     with durable.workspace() as workspace:
         with story.phase(Phase.PLAN) as outcome:
             asked = request.read(source, {**given, "name": place.name}, config_file, workspace)
+            git.check_ssh()
             outcome.append(f"{asked.tree.description}: {asked.app.why}")
         for note in (*asked.notes, *asked.app.warnings):
             story.tell(Noted(text=note))

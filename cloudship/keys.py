@@ -18,6 +18,7 @@ from cloudship.errors import ConfigError
 from cloudship.models import Secret
 
 _PUBLIC = re.compile(r"(?:ssh|ecdsa|sk)-[a-z0-9@.-]{1,80} [A-Za-z0-9+/]+={0,2}(?: .*)?")
+_DOMAIN = ".cloudship"  # under which OpenSSH knows ships
 _TEMPORARY = "temporary"  # stands in known_hosts where OpenSSH allows a comment
 
 
@@ -95,7 +96,7 @@ class LaunchFiles:
         The launch is in it because a ship's name is used again, after a cloud was reset or in another local cloud, and
         OpenSSH takes the first file that knows a name.
         """
-        return f"{self.folder.parent.name}.{self.launch}.cloudship"
+        return f"{self.folder.parent.name}.{self.launch}{_DOMAIN}"
 
     @property
     def alias(self) -> str:
@@ -184,15 +185,17 @@ class LaunchFiles:
 
 def ssh_config() -> Path:
     """
-    Write the file that makes OpenSSH know every ship by its name, the user's own configuration after it.
+    Write the file that makes OpenSSH know every ship by its name, and the user's own configuration for all else.
 
-    `ssh -F` with it reaches all other hosts as before.
+    `ssh -F` with it reaches all other hosts as before. For a ship nothing of the user's is heeded: a proxy or a port
+    that they set for all hosts would lead elsewhere than ours do.
     """
     state = state_folder()
     durable.folder(state)
     path = state / "ssh_config"
     mine = _config_word(str(state / "ships" / "*" / "*" / "*" / "ssh_config"))
-    lines = [f"Include {mine}", "Include ~/.ssh/config", "Include /etc/ssh/ssh_config"]
+    own = ("  Include ~/.ssh/config", "  Include /etc/ssh/ssh_config")
+    lines = [f"Include {mine}", f"Host * !*{_DOMAIN}", *own]
     text = "\n".join(lines) + "\n"
     if _text_of(path) != text:
         durable.write(path, text)

@@ -89,6 +89,7 @@ def up(
         with story.phase(Phase.PLAN) as outcome:
             file = Path(config_file) if config_file is not None else None
             asked = request.read(source, given, file, workspace)
+            git.check_ssh()
             endpoint = clouds.choose(asked.config.cloud, start_local=start_local)
             client = Client(endpoint, timeouts=limits, clock=clock, notify=story.tell)
             drawn = draft.draw(asked, client, clock)

@@ -80,6 +80,8 @@ MENDED = (
     "a release on a full disk left half-written bytecode for all later ones: it is refused before anything is there",
     "a push that a full disk did not take was told in git's words: the droplet is asked why",
     "a checkout stayed tied to a ship that was gone where its disk was full: its record is kept until git can untie it",
+    "a proxy or a port that a user's ssh has for all led `git push ship` elsewhere: it does not count for ships",
+    "without ssh a launch found out at its push, with a droplet made: it is looked for before anything is created",
 )
 TEXT = """# How it is proved that nothing leaks
 

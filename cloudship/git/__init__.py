@@ -13,12 +13,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from cloudship.git import commit, folder, remote
-from cloudship.git.pushing import push, repository_url
+from cloudship.git.pushing import check_ssh, push, repository_url
 from cloudship.git.repository import Repository
 from cloudship.source import FolderSource, Source, SourceTree
 from cloudship.waiting import REAL, Clock
 
-__all__ = ["push", "read", "repository_url"]
+__all__ = ["check_ssh", "push", "read", "repository_url"]
 
 
 def read(source: Source, workspace: Path, *, limit: float = 600.0, clock: Clock = REAL) -> SourceTree:

@@ -6,11 +6,12 @@ import os
 import re
 import selectors
 import shlex
+import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 
 from cloudship import verdict
-from cloudship.errors import GitError, ReleaseFailed, WaitTimeout
+from cloudship.errors import GitError, ProgramMissing, ReleaseFailed, WaitTimeout
 from cloudship.git import process
 from cloudship.git.repository import Repository
 from cloudship.source import SourceTree
@@ -25,6 +26,17 @@ _LAUNCH_AGAIN = "mend it and launch again; --on-failure keep leaves the droplet 
 def repository_url(host: str, name: str) -> str:
     """Say where a ship's app is pushed to; the host may be an address, or a name that OpenSSH's configuration knows."""
     return f"ssh://root@{host}/srv/{name}/repo.git"
+
+
+def check_ssh() -> None:
+    """
+    Look for the program over which git pushes, before there is anything that only a push would complete.
+
+    Raises:
+        ProgramMissing: there is none.
+    """
+    if shutil.which("ssh") is None:
+        raise ProgramMissing("ssh is not installed", next_step="apt-get install openssh-client")
 
 
 def push(

@@ -130,6 +130,14 @@ class Client:
 
     def run(self, verb: str, place: Path, condition: Condition | None = None, act: Act = lambda _point: None) -> Ended:
         """Run a verb in a fork, under a condition or none."""
+        here = replace(self.ground, app=place / "app")
+        words = ["list", "--cloud", "local"] if verb == "list" else here.words(verb)
+        return self.say(words, place, condition, act)
+
+    def say(
+        self, words: list[str], place: Path, condition: Condition | None = None, act: Act = lambda _point: None
+    ) -> Ended:
+        """Run a command of so many words in a fork, under a condition or none."""
         found = condition or Condition("none")
 
         def impose() -> None:
@@ -138,8 +146,6 @@ class Client:
             found.impose(place)
 
         environ = self.ground.environment(place) | found.environment(place)
-        here = replace(self.ground, app=place / "app")
-        words = ["list", "--cloud", "local"] if verb == "list" else here.words(verb)
         return case.run(words, self.box.knobs, environ, act, impose)
 
     def _untie(self, place: Path) -> None:

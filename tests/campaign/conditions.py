@@ -156,9 +156,15 @@ def _read_only_disk(place: Path) -> None:
     privileges.mount("-o", "remount,bind,ro", str(place / "state"))
 
 
+def _only_git(place: Path) -> None:
+    """Have a folder of programs in which there is nothing but git."""
+    (place / "programs").mkdir()
+    (place / "programs" / "git").symlink_to(str(shutil.which("git")))
+
+
 _BY_DEFAULT = _without("CLOUDSHIP_STATE_DIR", "XDG_STATE_HOME")
 _UNTAKEN = {"up": 1, "deploy": 1, "list": 1}
-_NO_GIT = {"up": 2, "deploy": 2}
+_NO_PROGRAM = {"up": 2, "deploy": 2}
 _NO_PLACE = {"up": 2}
 _NO_KEY = {"up": 2, "deploy": 1}
 _ANY = dict.fromkeys(("up", "deploy", "list", "down"), ANY)
@@ -191,7 +197,8 @@ CONDITIONS = (
     Condition("a state folder that is a link", spoil=_linked),
     Condition("a state folder that is deleted", spoil=_gone, status={"deploy": 1}, says="holds no key", forgets=True),
     Condition("no folder for temporary files", environ={"TMPDIR": "@/nowhere"}),
-    Condition("an empty PATH", environ={"PATH": "@/nowhere"}, status=_NO_GIT, says="apt-get install git"),
+    Condition("no ssh", spoil=_only_git, environ={"PATH": "@/programs"}, status=_NO_PROGRAM, says="openssh-client"),
+    Condition("an empty PATH", environ={"PATH": "@/nowhere"}, status=_NO_PROGRAM, says="apt-get install git"),
     Condition("a hostile configuration of git", spoil=hostile_git.hostile),
     Condition("hostile variables of git", spoil=hostile_git.hostile, environ=hostile_git.VARIABLES),
     Condition("streams of plain ASCII", _ascii_only, environ={"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0"}),

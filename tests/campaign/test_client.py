@@ -17,7 +17,7 @@ from itertools import product
 import pytest
 
 from campaign import oracle, privileges, spoiled
-from campaign.client import VERBS, Client
+from campaign.client import VERBS, Client, told_well
 from campaign.conditions import CONDITIONS, Condition
 from campaign.conftest import SOAK, Field, record, told
 
@@ -127,6 +127,21 @@ def test_two_state_folders_of_one_project(ground: Field) -> None:
     assert [] == oracle.difference(ground.box)
     assert [] == client.settled(place, ended["down"])
     record("T9 conditions of the machine", cases=len(VERBS), points=1)
+
+
+def test_without_ssh_nobody_logs_in(ground: Field) -> None:
+    """The two verbs that go on as that program say what to install; `run` keeps the small numbers for its command."""
+    client = Client(ground)
+    place = client.prepared("list")
+    condition = next(one for one in CONDITIONS if one.name == "no ssh")
+    condition.spoil(place)
+    for verb, more, status in (("ssh", (), 2), ("run", ("--", "true"), 255)):
+        ended = client.say([verb, ground.ship, "--cloud", "local", *more], place, condition)
+        assert status == ended.status, ended.output
+        assert [] == told_well(replace(ended, status=2))
+        assert condition.says in ended.output
+    assert [] == client.settled(place, ended)
+    record("T9 conditions of the machine", cases=2, points=1)
 
 
 def test_a_client_that_breaks_a_rule_would_be_noticed(ground: Field) -> None:
