@@ -270,7 +270,9 @@ class Client:
         try:
             return call()
         except LIBRARY as error:
-            raise _mapped(self._wire.last, error, self._endpoint.token) from error
+            token = self._endpoint.token
+            cause = None if token.reveal() in str(error) else error  # the library says what the API says
+            raise _mapped(self._wire.last, error, token) from cause
         finally:
             if self._wire.last is not None and (at := wire.date(self._wire.last)) is not None:
                 self._told = (at, self._clock.monotonic())

@@ -28,6 +28,7 @@ from pydantic_settings import (
 from typing_extensions import TypedDict
 
 from cloudship.errors import ConfigError
+from cloudship.legible import typed
 from cloudship.models import Cloud, Secret, ShipName, Value
 from cloudship.values import checked, parse_env, read_env_file
 
@@ -67,7 +68,7 @@ def duration(text: object) -> object:
     else:
         match = _DURATION.fullmatch(str(text).strip())
         if not match or not match.group(0):
-            raise ValueError(f"{text!r} is no duration; write it like 2h, 90m or 1h30m")
+            raise ValueError(f"{typed(str(text))!r} is no duration; write it like 2h, 90m or 1h30m")
         days, hours, minutes, rest = (int(part or 0) for part in match.groups())
         seconds = ((days * 24 + hours) * 60 + minutes) * 60 + rest
     if not 0 < seconds <= _LONGEST:
@@ -248,7 +249,7 @@ def _of_file(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):  # too long for a path, or a zero byte in it
         there = False
     if not there:
-        raise ConfigError(f"The configuration file {path} does not exist")
+        raise ConfigError(f"The configuration file {typed(str(path))} does not exist")
     return _toml(path)
 
 

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cloudship import durable
 from cloudship.errors import ConfigError
+from cloudship.legible import typed
 from cloudship.models import Secret
 
 _PUBLIC = re.compile(r"(?:ssh|ecdsa|sk)-[a-z0-9@.-]{1,80} [A-Za-z0-9+/]+={0,2}(?: .*)?")
@@ -236,7 +237,8 @@ def _public_key(name: str) -> str:
     try:
         text = Path(name).expanduser().read_text(encoding="utf-8").strip()
     except (OSError, ValueError, RuntimeError) as error:  # the last two: no text, no path, nobody's home
-        raise ConfigError(f"ssh_keys: {name} cannot be read: {error}") from error
+        why = getattr(error, "strerror", None) or type(error).__name__  # its own words would show the name again
+        raise ConfigError(f"ssh_keys: {typed(name)} cannot be read: {why}") from None
     if not _PUBLIC.fullmatch(text) or not text.isprintable():
         raise ConfigError(f"ssh_keys: {name} holds no public key; name the file that ends in .pub")
     return text

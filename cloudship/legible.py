@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 
 MOST = 400  # letters of one line
+_ASSIGNED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=.")
+_LOGIN = re.compile(r"\S*:\S*@")  # up to the last @, as a password may hold others
+_KEY = "PRIVATE KEY-----"
 _COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
 
 
@@ -22,6 +25,18 @@ def legible(text: str, most: int | None = MOST) -> str:
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else " " if one in "\n\r\t" else _escaped(one) for one in text)
+
+
+def typed(text: str) -> str:
+    """
+    Write what somebody typed where it does not belong, without what may be secret in it.
+
+    Of `NAME=value` the name is left, of a URL all but who logs in there, of a private key nothing.
+    """
+    if _KEY in text:
+        return "a private key"
+    assigned = _ASSIGNED.match(text)
+    return f"{assigned[1]}=..." if assigned else _LOGIN.sub("***@", text)
 
 
 def _escaped(letter: str) -> str:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchema
 from pydantic_core import CoreSchema, core_schema
 
 from cloudship.enums import Cloud, OnFailure
+from cloudship.legible import typed
 
 __all__ = [
     "CONTROL",
@@ -58,7 +59,8 @@ def ship_name(text: str) -> str:
         ValueError: the name breaks the rule, which the message states.
     """
     if not SHIP_NAME.fullmatch(text):
-        raise ValueError(f"{text!r} is no name for a ship: {SHIP_RULE}{_would_do(text)}")
+        shown = typed(text)
+        raise ValueError(f"{shown!r} is no name for a ship: {SHIP_RULE}{_would_do(shown)}")
     return text
 
 

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from cloudship.errors import SourceError
+from cloudship.legible import typed
 from cloudship.models import SHIP_NAME, Secret, as_ship_name
 
 LIMIT = 50 * 1000 * 1000  # bytes
@@ -97,12 +98,12 @@ def parse(text: str | Path) -> Source:
     if isinstance(text, str) and ("://" in shown or _SCP_LIKE.fullmatch(shown)):
         return _git(shown)
     if isinstance(text, str) and re.match(r"[a-z-]+::", shown):
-        raise SourceError(f"{shown} is no URL that is fetched from; {_TAKEN}")
+        raise SourceError(f"{typed(shown)} is no URL that is fetched from; {_TAKEN}")
     try:
         return _folder(Path(text), shown)
     except (OSError, ValueError, RuntimeError) as error:  # too long, a zero byte, nobody's home
         why = getattr(error, "strerror", None) or error
-        raise SourceError(f"{shown} is no path: {why}", next_step="name the folder that holds the app") from error
+        raise SourceError(f"{typed(shown)} is no path: {why}", next_step="name the folder that holds the app") from None
 
 
 def _folder(text: Path, shown: str) -> FolderSource:
@@ -110,7 +111,7 @@ def _folder(text: Path, shown: str) -> FolderSource:
     if not path.exists() and (at_ref := _folder_at_ref(shown)) is not None:
         return at_ref
     if not path.exists():
-        raise SourceError(f"{shown!r} does not exist", next_step="name the folder that holds the app")
+        raise SourceError(f"{typed(shown)!r} does not exist", next_step="name the folder that holds the app")
     if not path.is_dir():
         packed = path.suffix in {".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".whl"}
         step = "unpack it, and name the folder" if packed else f"name its folder: {path.parent}"

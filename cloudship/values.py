@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cloudship.errors import ConfigError
+from cloudship.legible import typed
 from cloudship.models import Secret
 
 MOST, MOST_OF_ALL = 128 * 1024 - 1, 1024 * 1024  # bytes of one with its name, as Linux has it, and of all
@@ -45,7 +46,7 @@ def read_env_file(path: Path) -> dict[str, Secret]:
     try:
         lines = path.read_bytes().decode("utf-8-sig").split("\n")  # `splitlines` would cut values at other letters too
     except (OSError, ValueError) as error:
-        raise ConfigError(f"The env file {path} cannot be read: {_why(error)}") from error
+        raise ConfigError(f"The env file {typed(str(path))} cannot be read: {_why(error)}") from None
     found = {}
     for number, line in enumerate(lines, start=1):
         text = line.removesuffix("\r").strip(_BLANKS).removeprefix("export ").lstrip(_BLANKS)

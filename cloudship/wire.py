@@ -25,6 +25,7 @@ import requests
 import urllib3
 
 from cloudship.errors import ConfigError, Unreachable
+from cloudship.legible import typed
 from cloudship.models import Cloud, Endpoint
 
 Answer = requests.Response
@@ -50,7 +51,7 @@ REASONS: dict[type[BaseException], str] = {
     requests.exceptions.HTTPError: "it answered with an error",
     requests.exceptions.InvalidJSONError: "its answer is no JSON",
     requests.exceptions.InvalidProxyURL: "the proxy's address is none",
-    requests.exceptions.InvalidURL: "its address is none",
+    requests.exceptions.InvalidURL: "its address, or the proxy's, is none",
     requests.exceptions.InvalidSchema: "its address, or the proxy's, is of a kind that is not spoken",
     requests.exceptions.MissingSchema: "its address is none",
     requests.exceptions.URLRequired: "its address is none",
@@ -72,7 +73,7 @@ REASONS: dict[type[BaseException], str] = {
     urllib3.exceptions.HeaderParsingError: "its answer's headers cannot be read",
     urllib3.exceptions.InvalidHeader: "its answer's headers cannot be read",
     urllib3.exceptions.UnrewindableBodyError: "the request cannot be sent again",
-    urllib3.exceptions.LocationValueError: "its address is none",
+    urllib3.exceptions.LocationValueError: "its address, or the proxy's, is none",
     http.client.HTTPException: "it broke the rules of HTTP",
     ssl.SSLCertVerificationError: "its certificate is not trusted",
     ssl.SSLError: "it does not speak TLS as it should",
@@ -141,12 +142,22 @@ class Wire:
             _read_whole(answer)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             self._trace(method, shown, None, time.monotonic() - began)
-            raise Unreachable(f"No answer from the cloud's API: {reason(error)}") from error
+            raise Unreachable(f"No answer from the cloud's API: {reason(error)}") from _fit_to_show(error)
         self.last = answer
         self._trace(method, shown, answer.status_code, time.monotonic() - began)
         if 300 <= answer.status_code < 400:  # noqa: PLR2004
             raise Unreachable("No answer from the cloud's API: it answered with a redirect, which is not followed")
         return answer
+
+
+def _fit_to_show(error: BaseException) -> BaseException | None:
+    """Give an error for a traceback; None where it, or what it came of, shows who logs in at a proxy."""
+    one: BaseException | None = error
+    while one is not None:
+        if typed(str(one)) != str(one):
+            return None
+        one = one.__cause__ or one.__context__
+    return error
 
 
 def date(answer: Answer) -> float | None:

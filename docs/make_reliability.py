@@ -82,13 +82,17 @@ MENDED = (
     "a checkout stayed tied to a ship that was gone where its disk was full: its record is kept until git can untie it",
     "a proxy or a port that a user's ssh has for all led `git push ship` elsewhere: it does not count for ships",
     "without ssh a launch found out at its push, with a droplet made: it is looked for before anything is created",
+    "`--debug` showed the token where an API says it back, and the password of a proxy whose address is none",
+    "a value or a password that stood where a name, a file or a verb should was shown by the refusal",
+    "a private key in place of the name of its file was shown by the refusal: its beginning and its end",
 )
 TEXT = """# How it is proved that nothing leaks
 
 Every case below runs one command in a process of its own against a local cloud without machines, breaks one thing at
 one point of it, and is then judged by a process that has seen nothing: `cloudship down` must end well, the account must
 be what it was, seven foreign objects that look like ours must be untouched, no private key may be left on this
-machine, and neither the token nor a value of the app may be in any output, request, journal, user-data or file.
+machine, and neither the token nor a password nor a value of the app may be in any output, request, journal, user-data
+or file, nor in a temporary file or the words of a program that was started. Who is not killed leaves no temporary file.
 
 The points are not written by hand: commands that go well are watched, and every call of the API, every command on
 the droplet, every write of the journal and every file of a launch is a point, before and after. A new call
@@ -110,8 +114,8 @@ got over. The clock of such a machine is the host's and cannot be set; what a wr
 | T6 | the answer to a create is lost in six ways while listings lag up to a minute: exactly one droplet |
 | T7 | objects that do not behave: never active, no address, deletes that do not stick, droplets that come back |
 | T8 | real droplets are spoilt, before `up` and live: mirror, dpkg, disk, memory, cloud-init, sshd, nginx, the app |
-| T9 | the user's machine: no home, no git, hostile configuration, full disk, spoiled state, sleep in mid-command |
-| T14 | token, values, passwords, keys: looked for after every case, and all over a real machine (`tests/booted/`) |
+| T9 | the user's machine: no home, no git, no ssh, hostile configuration, full disk, spoiled state, sleep on the way |
+| T14 | token, values, passwords, keys: looked for after every case, told with `--debug`, and all over a real machine |
 | T10 | two, four, eight commands at once, on one machine and on several, stopped at every change: one ship or none |
 | T11 | lives of a ship as Hypothesis draws them: kills, lost answers and state, strangers; judged after every step |
 | C1, C2 | SIGKILL of the local cloud itself, at any moment under many requests and at every step of its work |

@@ -14,7 +14,7 @@ from cloudship import durable
 from cloudship.cli.interrupts import Interrupts
 from cloudship.cli.words import own, verb
 from cloudship.errors import Abandoned, CloudshipError, Terminated, UsageError
-from cloudship.legible import legible
+from cloudship.legible import legible, typed
 
 USAGE, FAILED = 2, 1
 OWN_FAILURE = 255  # of `run`, which keeps the small numbers for the command that it ran
@@ -30,7 +30,7 @@ def guarded(command: Callable[[], Any], words: list[str], interrupts: Interrupts
     try:
         found = command()
     except _WRONG_USE as error:
-        _show_usage(error, as_json=as_json)
+        _show_usage(error, words, as_json=as_json)
         return OWN_FAILURE if verb(words) == "run" else USAGE
     except typer.Exit as error:
         return int(error.exit_code)
@@ -107,8 +107,10 @@ def _status(error: CloudshipError | None, words: list[str]) -> int:
     return error.exit_status
 
 
-def _show_usage(error: Any, *, as_json: bool) -> None:
+def _show_usage(error: Any, words: list[str], *, as_json: bool) -> None:
     message = error.format_message().replace("Value error, ", "")  # the validator's own word, which says nothing
+    for word in words:  # the library shows what was typed, and a value or a URL may stand where it should not
+        message = message.replace(word, typed(word))
     if as_json:
         print(json.dumps(document(UsageError(message)), indent=2))
     if type(error).__name__ == "NoArgsIsHelpError":  # its message is the whole help

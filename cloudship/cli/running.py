@@ -148,11 +148,12 @@ def _show_values(found: dict[str, Any], *, reveal: bool, as_json: bool) -> None:
 
 def _counts(items: list[str]) -> dict[str, int]:
     from cloudship.errors import ConfigError
+    from cloudship.legible import typed
 
     found = {}
     for item in items:
         process, _, count = item.partition("=")
         if not process or not count.isdecimal():
-            raise ConfigError(f"{item!r}: write it as PROCESS=COUNT, as in worker=2")
+            raise ConfigError(f"{typed(item)!r}: write it as PROCESS=COUNT, as in worker=2")
         found[process] = int(count)
     return found

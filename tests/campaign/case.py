@@ -7,9 +7,10 @@ import os
 import select
 import signal
 import sys
+import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import NoReturn
 
 from campaign.machine import FakeShell, stand_in
 from campaign.points import Point, Watch, hurry_the_wire, step_the_clock
+from campaign.started import Started
 from cloudship.local.handle import LocalCloud
 
 INDEX_PASSWORD = "canary-4be2c8-index"  # noqa: S105  the oracle looks for it everywhere
@@ -30,6 +32,8 @@ class Ended:
     status: int  # the exit status; a signal's number, negative, where one killed it
     output: str  # both streams
     seconds: float
+    words: str = ""  # of the programs that it started
+    left: frozenset[str] = frozenset()  # in the folder for temporary files, of one that could have cleaned up
 
 
 def run(
@@ -57,16 +61,41 @@ def run(
 def fork(work: Callable[[], int], environ: dict[str, str]) -> Ended:
     """Run something in a fork, and collect what it says."""
     reading, writing = os.pipe()
-    began = time.monotonic()
+    began, watch = time.monotonic(), Aftermath(environ)
     pid = os.fork()
     if pid == 0:
-        child(work, environ, lambda: _say_into(writing))
+        child(work, environ, lambda: _say_into(writing), watch.started)
     os.close(writing)
     output = _collected(reading, pid, began)
-    return Ended(waited(pid), output, time.monotonic() - began)
+    return watch.ended(waited(pid), output, time.monotonic() - began)
 
 
-def child(work: Callable[[], int], environ: dict[str, str], attach: Callable[[], None]) -> NoReturn:
+class Aftermath:
+    """
+    What is looked at when a fork has ended: the words of what it started, and its temporary files.
+
+    Args:
+        environ: the fork's.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.started = Started()
+        self._folder = environ.get("TMPDIR", "")
+        self._before = self._files()
+
+    def ended(self, status: int, output: str, seconds: float) -> Ended:
+        """Say how it ended; who was killed could not clean up."""
+        left = frozenset() if status == -signal.SIGKILL else self._files() - self._before
+        return Ended(status, output, seconds, self.started.words(), left)
+
+    def _files(self) -> frozenset[str]:
+        try:
+            return frozenset(path.name for path in Path(self._folder).iterdir()) if self._folder else frozenset()
+        except OSError:  # where a case has none, or none that can be read
+            return frozenset()
+
+
+def child(work: Callable[[], int], environ: dict[str, str], attach: Callable[[], None], started: Started) -> NoReturn:
     """
     Carry out a case's work in a fork, and end with the status that it gives.
 
@@ -74,6 +103,7 @@ def child(work: Callable[[], int], environ: dict[str, str], attach: Callable[[],
         work: is done.
         environ: variables of its own.
         attach: puts the fork's three streams in their places, in a session of its own.
+        started: notes which programs it starts.
     """
     status = 70
     gc.freeze()  # a collection would copy every page of the parent's heap
@@ -86,6 +116,8 @@ def child(work: Callable[[], int], environ: dict[str, str], attach: Callable[[],
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         os.environ.update(environ)
+        tempfile.tempdir = None  # the parent may have asked already where that is
+        started.watch()
         status = work()
     except BaseException:  # noqa: BLE001  whatever it is, the parent must see it
         traceback.print_exc()
@@ -154,8 +186,15 @@ def _collected(reading: int, pid: int, began: float) -> str:
 
 
 def environment(place: Path, token_canary: str = "") -> dict[str, str]:
-    """Give a case its own home and state."""
-    place.mkdir(parents=True, exist_ok=True)
+    """Give a case its own home and state, and a folder for temporary files, beside what is its own."""
+    for folder in (place, temporary(place)):
+        folder.mkdir(parents=True, exist_ok=True)
     found = {"CLOUDSHIP_STATE_DIR": str(place / "state"), "HOME": str(place), "CLOUDSHIP_OWNER": "me"}
+    found["TMPDIR"] = str(temporary(place))
     found["UV_INDEX_URL"] = f"https://somebody:{INDEX_PASSWORD}@index.invalid/simple/"
     return {**found, "CLOUDSHIP_CAMPAIGN": token_canary}
+
+
+def temporary(place: Path) -> Path:
+    """Say where the temporary files of a case lie."""
+    return place.with_name(f"{place.name}.tmp")

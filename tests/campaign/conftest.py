@@ -39,6 +39,14 @@ class Field:
     count: int = 0
     traces: dict[str, list[Point]] = field(default_factory=dict)
 
+    @property
+    def values(self) -> Path:
+        """A file with a value for the app."""
+        path = self.app.parent / "values.env"
+        if not path.exists():
+            path.write_text(f"FROM_FILE={oracle.FILE_CANARY}\n")
+        return path
+
     def place(self) -> Path:
         """Give a case a folder of its own."""
         self.count += 1
@@ -80,7 +88,7 @@ class Field:
         """Give the words of a verb, as cases say it."""
         source, secret = str(self.app), oracle.CANARY
         said = {
-            "up": ["up", source, "--name", self.ship, "--env", f"SECRET={secret}"],
+            "up": ["up", source, "--name", self.ship, "--env", f"SECRET={secret}", "--env-file", str(self.values)],
             "down": ["down", self.ship],
             "deploy": ["deploy", self.ship, source, "--env", f"MORE={secret}"],
             "reap": ["reap"],

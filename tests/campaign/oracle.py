@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +12,8 @@ from campaign.case import Ended
 from campaign.cloudbox import SHIP, CloudBox
 
 CANARY = "canary-7d1f09-value"
+FILE_CANARY = "canary-7d1f09-file"  # of a value that comes in a file
+REPOSITORY_PASSWORD = "canary-7d1f09-repository"  # noqa: S105  as of whoever fetches the source
 
 
 def judge(box: CloudBox, place: Path, ended: Ended, ship: str = SHIP) -> list[str]:
@@ -25,7 +28,7 @@ def judge(box: CloudBox, place: Path, ended: Ended, ship: str = SHIP) -> list[st
     """
     box.knobs.clear_faults()
     wrong = [f"a library's traceback was shown: {ended.output[-600:]}"] if "Traceback (most" in ended.output else []
-    wrong += _secrets(box, place, ended.output)
+    wrong += _secrets(box, place, ended)
     down = case.run(["down", ship, "--cloud", "local"], box.knobs, case.environment(place), lambda _point: None)
     if down.status != 0:
         wrong.append(f"down ended with {down.status}: {down.output[-600:]}")
@@ -33,7 +36,8 @@ def judge(box: CloudBox, place: Path, ended: Ended, ship: str = SHIP) -> list[st
     keys = list((place / "state").rglob("id_ed25519"))
     if keys:
         wrong.append(f"keys are left on this machine: {keys}")
-    wrong += _secrets(box, place, down.output)
+    wrong += _secrets(box, place, down)
+    shutil.rmtree(case.temporary(place), ignore_errors=True)  # of those that were killed
     if wrong:
         box.clean()
     return wrong
@@ -65,20 +69,24 @@ def _bodies(place: Path) -> list[str]:
     return [line for line in found if len(line) > 30]
 
 
-def _secrets(box: CloudBox, place: Path, output: str) -> list[str]:
-    """Look for what must show nowhere: the token, the app's values, a private key."""
-    wrong, private = [], "PRIVATE KEY"
-    files = [path for path in (place / "state").rglob("*") if path.is_file() and path.name != "id_ed25519"]
+def _secrets(box: CloudBox, place: Path, ended: Ended) -> list[str]:
+    """Look for what must show nowhere: the token, the app's values, a private key; and for what stays in TMPDIR."""
+    folders = (place / "state", case.temporary(place))
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and path.name != "id_ed25519"]
     texts = {path.name: path.read_text("utf-8", "replace") for path in files}
     texts |= {f"user-data {number}": text for number, text in _user_data(box).items()}
-    texts |= {"the output": output, "a request": str(box.knobs.requests())}
+    texts |= {"the output": ended.output, "the words of a program": ended.words}
+    texts |= {"a request": str(box.knobs.requests())}
     secrets = [
         ("token", box.knobs.token),
         ("value", CANARY),
+        ("value in a file", FILE_CANARY),
         ("index's password", case.INDEX_PASSWORD),
-        ("private key", private),
+        ("repository's password", REPOSITORY_PASSWORD),
+        ("private key", "PRIVATE KEY"),
     ]
     secrets += [("launch's own key", line) for line in _bodies(place)]
+    wrong = [f"{name} is left in TMPDIR" for name in ended.left]
     for name, secret in secrets:
         wrong += [f"the {name} is in {where}" for where, text in texts.items() if secret in text]
     box.knobs.clear_requests()

@@ -22,6 +22,7 @@ from campaign import case
 from campaign.case import Ended
 from campaign.machine import FakeShell, stand_in
 from campaign.points import Point, Watch, hurry_the_wire
+from campaign.started import Started
 from cloudship import locking, waiting
 from cloudship.local.handle import LocalCloud
 
@@ -163,10 +164,11 @@ class _Fork:
         self._output = os.memfd_create("output")
         self._told, telling = os.pipe()
         released, self._releasing = os.pipe()
+        self._started = Started()
         self._pid = os.fork()
         if self._pid == 0:
             seat = _Seat(telling, released, clock, reads=reads)
-            case.child(lambda: _work(command, seat, mutate), command.environ, self._attach)
+            case.child(lambda: _work(command, seat, mutate), command.environ, self._attach, self._started)
         os.close(telling)
         os.close(released)
 
@@ -205,7 +207,7 @@ class _Fork:
             output = file.read().decode("utf-8", "replace")
         os.close(self._told)
         os.close(self._releasing)
-        return Ended(status, output, time.monotonic() - self._began)
+        return Ended(status, output, time.monotonic() - self._began, self._started.words())
 
     def _attach(self) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from campaign import case
-from campaign.case import LIMIT, Ended
+from campaign.case import LIMIT, Aftermath, Ended
 from campaign.points import Point
 
 _CLOSING: list[int] = []  # in a fork: where it asks for its terminal to be closed, and hears that it is
@@ -54,16 +54,16 @@ def fork(work: Callable[[], int], environ: dict[str, str], *, columns: int = 80)
             os.dup2(slave, stream)
         os.close(slave)
 
-    began = time.monotonic()
+    began, watch = time.monotonic(), Aftermath(environ)
     pid = os.fork()
     if pid == 0:
-        case.child(work, {"TERM": "xterm", **environ}, attach)
+        case.child(work, {"TERM": "xterm", **environ}, attach, watch.started)
     for number in (slave, asking, answered):
         os.close(number)
     output = _watched(pid, master, asked, answering)
     for number in (asked, answering):
         os.close(number)
-    return Ended(case.waited(pid), output, time.monotonic() - began)
+    return watch.ended(case.waited(pid), output, time.monotonic() - began)
 
 
 def _watched(pid: int, master: int, asked: int, answering: int) -> str:

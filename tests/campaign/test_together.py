@@ -203,7 +203,7 @@ def _lists(verbs: Sequence[str], ended: Sequence[Ended]) -> list[str]:
 
 def _left(yard: Field, places: Sequence[Path], ended: Sequence[Ended]) -> list[str]:
     """Take the ship down from every machine that has something of it; then nothing of it may be there."""
-    output = "".join(one.output for one in ended)
-    whole = Ended(0, output, 0.0)
+    output, words = "".join(one.output for one in ended), "".join(one.words for one in ended)
+    whole = Ended(0, output, 0.0, words)
     used = [place for place in places if list((place / "state").rglob("id_ed25519"))]
     return [text for place in used or places[:1] for text in oracle.judge(yard.box, place, whole, YARD)]
