@@ -31,7 +31,7 @@ FIRST_LINE = "#cloud-config"
 _NGINX_SAFE = re.compile(r"[A-Za-z0-9_./*-]+")
 _UNITS = (
     *("cloudship-bootstrap.service", "cloudship-live.service", "cloudship-expiry.service"),
-    "cloudship-build.slice",
+    *("cloudship.slice", "user.slice.d/cloudship.conf"),
 )
 _UNIT_TEMPLATES = (
     *("cloudship-app@.service", "cloudship-worker@.service", "cloudship-job@.service"),

@@ -82,7 +82,7 @@ def test_builds_run_in_their_slice_where_systemd_runs(monkeypatch: pytest.Monkey
     """Whose share and limit of memory are in its unit."""
     monkeypatch.setattr(builds, "SYSTEMD", tmp_path)
     monkeypatch.setattr(builds.shutil, "which", lambda _: "/usr/bin/systemd-run")
-    assert "--slice=cloudship-build.slice" in builds.gently()
+    assert "--slice=cloudship.slice" in builds.gently()
     unit = Path(__file__).parents[2] / "userdata" / "systemd" / builds.SLICE
     assert {"CPUWeight=20", "MemoryMax=75%"} <= set(unit.read_text().splitlines())
 

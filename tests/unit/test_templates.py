@@ -15,7 +15,10 @@ from cloudship.render import BootSpec
 
 SYSTEMD = Path("/usr/lib/systemd/system")
 NEEDS_SYSTEMD = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-UNITS = sorted(path.name.removesuffix(".j2") for path in (render.userdata_folder() / "systemd").glob("cloudship-*"))
+UNITS = [
+    *sorted(path.name.removesuffix(".j2") for path in (render.userdata_folder() / "systemd").glob("cloudship*")),
+    "user.slice",
+]
 STARTED = (
     "usr/bin/python3",
     "usr/local/sbin/cloudship-droplet",
@@ -66,6 +69,14 @@ def test_systemd_would_have_something_to_say_of_a_broken_unit(root: Path) -> Non
     (root / "etc/systemd/system/broken.service").write_text("[Service]\nExecStart=/no/such\nPrivateTmmp=yes\n")
     status, said = _analyzed("verify", f"--root={root}", "--man=no", "broken.service")
     assert (True, True) == (status != 0, "PrivateTmmp" in said)
+
+
+@pytest.mark.parametrize("path", ["cloudship.slice", "user.slice.d/cloudship.conf"])
+def test_builds_and_logins_stand_back_behind_the_services(root: Path, path: str) -> None:
+    """A fifth of the services' own hundred; what lies below another slice would be weighed by that one's."""
+    lines = (root / "etc/systemd/system" / path).read_text().splitlines()
+    assert {"CPUWeight=20", "IOWeight=20"} == {line for line in lines if "Weight=" in line}
+    assert "-" not in path.partition(".")[0]
 
 
 @NEEDS_SYSTEMD

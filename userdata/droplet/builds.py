@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 from typing import Tuple
 
-SLICE = "cloudship-build.slice"
+SLICE = "cloudship.slice"  # without a dash: one below another would share that one's weight
 SYSTEMD = Path("/run/systemd/system")  # is there where it is PID 1
 NICE = 19  # of 19: whoever has visitors gets nearly all of a core that both want
 _OOM = 500  # of 1000: above every service, so a build is what the kernel ends first
