@@ -141,7 +141,7 @@ class Config(BaseSettings):
     release: str | None = None
     shared: Several = ()
     branches: Several = ("main", "master")  # which `git push ship` releases
-    watch: float = Field(default=5.0, ge=0, le=3600)  # seconds after a switch in which errors roll back; 0: none
+    watch: float = Field(default=10.0, ge=0, le=3600)  # seconds after a switch in which errors roll back; 0: none
     drain: float = Field(default=30.0, ge=0, le=3600)  # seconds that requests in flight have to finish
     schedule: tuple[dict[str, Any], ...] = ()  # jobs: run, when, name
     env: Annotated[dict[str, Secret], BeforeValidator(_values)] = Field(default_factory=dict)

@@ -131,6 +131,7 @@ def test_twenty_deploys_and_twenty_rollbacks_lose_no_request(ship: Any, app: Pat
     assert load.p99(at_rest) < 10 * max(rest, 0.02)  # the bar itself, three times, is measured by `make bench`
 
 
+SHORT = {"cloudship__toml": "[health]\ntimeout = 10\n"}
 BROKEN: dict[str, tuple[dict[str, str], str]] = {
     "does not install": ({"requirements__txt": "no-such-package-anywhere==9.9\n"}, "no-such-package"),
     "does not import": ({"top": "import nothing_of_that_name"}, "nothing_of_that_name"),
@@ -163,6 +164,10 @@ BROKEN: dict[str, tuple[dict[str, str], str]] = {
     ),
     "a Python that there is not": ({"__python-version": "2.7\n"}, "2.7"),
     "eats its memory": ({"top": "x = bytearray(1 << 40)"}, "MemoryError"),
+    "eats its memory bit by bit": (
+        {"top": "hoard = []\nwhile True:\n    hoard.append(bytearray(1 << 24))", **SHORT},
+        "out of memory",
+    ),
     "requirements that contradict": ({"requirements__txt": "flask==3.0.0\nwerkzeug<1\n"}, "werkzeug"),
     "a broken requirements file": ({"requirements__txt": "flask ===== 3\n"}, "requirements"),
     "recursion": ({"top": "def f(): return f()\nf()"}, "RecursionError"),
@@ -206,10 +211,21 @@ def test_errors_after_the_switch_roll_back_by_themselves(ship: Any, app: Path, t
         ship.rollback(number)
 
 
-def test_a_release_that_dies_after_the_switch_refuses_nobody(ship: Any, app: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("dying", "cause"),
+    [
+        ("threading.Timer(3, os.kill, (os.getppid(), 9)).start()", "the process ended"),
+        ("threading.Timer(5, os.kill, (os.getppid(), 9)).start()", "the process ended"),
+        ("threading.Timer(5, os._exit, (1,)).start()", "of its workers died"),
+    ],
+    ids=["after 3 s", "after 5 s", "its workers after 5 s"],
+)
+def test_a_release_that_dies_after_the_switch_refuses_nobody(
+    ship: Any, app: Path, tmp_path: Path, dying: str, cause: str
+) -> None:
     """The one before, which still runs, answers in its place, and is live again by itself."""
     before = ship.status()["release"]
-    dying = "import threading; threading.Timer(3, os.kill, (os.getppid(), 9)).start()"
+    dying = f"import threading; {dying}"
     with Load(ship) as load:
         number = ship.deploy(write(tmp_path / "dying", top=dying)).release
         _until(lambda: ship.status()["release"] == before)
@@ -217,7 +233,23 @@ def test_a_release_that_dies_after_the_switch_refuses_nobody(ship: Any, app: Pat
     assert [] == [one for one in load.failed if one.startswith("status")]
     assert len(load.failed) <= CLIENTS  # answers that were half sent when it died
     found = next(one for one in ship.releases() if one.number == number)
-    assert ("failed", True) == (found.state, "the process ended" in str(found.failure))
+    assert ("failed", True) == (found.state, cause in str(found.failure)), found.failure
+
+
+def test_a_live_release_that_is_started_again_is_no_less_than_before(ship: Any, app: Path) -> None:
+    """A release starts behind the visitors; one that they are led to does not, whoever starts it."""
+    number = ship.deploy(write(app)).release
+    shown = f"systemctl show -p MainPID --value cloudship-app@{number}.service"
+    ask = f'pid=$({shown}); ps -o ni= --pid "$pid" --ppid "$pid" | sort -u; cat "/proc/$pid/oom_score_adj"; echo "$pid"'
+
+    def told() -> list[str]:
+        return ship.run(["sh", "-c", ask], root=True).stdout.split()
+
+    before = told()
+    assert ["0", "0"] == before[:2]
+    ship.run(f"kill -9 {before[2]}", root=True)
+    _until(lambda: len(told()) == 3 and told()[2] not in ("0", before[2]) and _answered(ship) == str(number))
+    assert ["0", "0"] == told()[:2]
 
 
 def test_processes_and_schedules_follow_the_release(ship: Any, app: Path, tmp_path: Path) -> None:

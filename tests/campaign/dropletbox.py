@@ -31,10 +31,12 @@ from droplet.layout import Config, Layout
 from droplet.records import Request
 
 GUNICORN = """#!{python} -IS
-import os, socket, sys
+import os, socket, sys, time
 path = sys.argv[sys.argv.index("--bind") + 1].partition(":")[2]
 if os.path.exists("broken"):
     sys.exit("ModuleNotFoundError: broken")
+if os.path.exists("slow"):
+    time.sleep(1)
 server = socket.socket(socket.AF_UNIX)
 server.bind(path)
 server.listen(64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import signal
 import time
 import zlib
@@ -19,13 +20,14 @@ from campaign import case
 from campaign.conftest import SOAK, record, told
 from campaign.dropletbox import DropletBox
 from campaign.points import Point, kill_at
-from droplet import changing, command, golive, records, settling
+from droplet import changing, command, golive, records, settling, watching
 from droplet.layout import Layout
 
 TOML = "build = 'echo built > built'\nrelease = 'true'\nshared = ['data']\nwatch = 0\ndrain = 1\n"
 PROCFILE = "web: gunicorn app:app\nworker: sleep 600\n"
 STEP = 1 if SOAK else 2  # in CI every second point, other ones for a kill than for a power cut
-VERBS = ("release", "rollback", "env")
+WATCHED = TOML.replace("watch = 0", "watch = 5")
+VERBS = ("release", "rollback", "env", "settle", "go back")  # the last two: what follows a switch
 
 
 @pytest.fixture
@@ -44,14 +46,24 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DropletBox]
 
 def _work(box: DropletBox, verb: str) -> Callable[[], int]:
     """Give what a verb does on the droplet."""
+    if verb in ("settle", "go back"):
+        box.release(box.commit(cloudship__toml=WATCHED if verb == "go back" else TOML, Procfile=PROCFILE))
     commit = box.commit(cloudship__toml=TOML, Procfile=PROCFILE)
     values = {"set": {"WORD": str(time.monotonic_ns())}}
     doing: dict[str, Callable[[], object]] = {
         "release": lambda: box.release(commit),
         "rollback": lambda: changing.rollback(box.config, None, "me", lambda line: None),
         "env": lambda: changing.edit_values(box.config, values, "me", lambda line: None),
+        "settle": box.settle,
+        "go back": lambda: _gone_back(box),
     }
     return lambda: 0 * len(str(doing[verb]()))
+
+
+def _gone_back(box: DropletBox) -> None:
+    """Find errors in the first answers; only in a process of its own: it finds them from then on."""
+    watching.verdict = lambda *_: "errors"
+    box.settle()
 
 
 def _watch(act: Callable[[Point], None]) -> None:
@@ -73,7 +85,7 @@ def _watch(act: Callable[[Point], None]) -> None:
         setattr(place, name, watched)
 
     for name in ("replace", "rename", "mkdir", "symlink_to", "unlink", "write_text", "touch"):
-        around(Path, name, lambda path, *_: Path(path).name if not Path(path).name.isdigit() else "N")
+        around(Path, name, lambda path, *_: re.sub(r"\d+", "N", Path(path).name))
     around(os, "fsync", lambda *_: "")
     for name in ("run", "output"):
         around(command, name, lambda words, *_: " ".join(one for one in words[:2] if not one.startswith("/")))
@@ -139,7 +151,7 @@ def _answer(box: DropletBox) -> str:
 def test_one_good_release_is_live_whatever_is_cut_off(box: DropletBox, verb: str, rebooted: bool) -> None:
     """The old or the new one answers, never neither, and the next deploy works."""
     points = _points(box, verb)
-    assert len(points) >= {"release": 100, "rollback": 20, "env": 60}[verb], len(points)
+    assert len(points) >= {"release": 100, "rollback": 20, "env": 60, "settle": 20, "go back": 20}[verb], len(points)
     chosen = points[zlib.crc32(f"{verb}{rebooted}".encode()) % STEP :: STEP]
     wrong, missed = {}, 0
     for point in chosen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from campaign.dropletbox import DropletBox
 
-from droplet import changing, golive, journal, layout, records, settling
+from droplet import builds, changing, golive, journal, layout, records, settling, unit
 from droplet.journal import StageError
 
 
@@ -29,11 +30,14 @@ def _stages(box: DropletBox, number: int) -> list[str]:
     return [event["stage"] for event in events if event["state"] == journal.DONE]
 
 
-def test_a_release_goes_through_its_stages_and_answers(box: DropletBox) -> None:
+def test_a_release_goes_through_its_stages_and_answers(box: DropletBox, capsys: pytest.CaptureFixture[str]) -> None:
     """Each stage is told with its seconds; the release is complete before it is live."""
     number = box.release(box.commit())
     assert (1, "1") == (number, box.answer())
     assert ["receive", "dependencies", "build", "start", "probe", "switch"] == _stages(box, number)
+    shown = capsys.readouterr().out.splitlines()
+    assert 6 == sum(line.startswith("-> ") for line in shown)
+    assert 6 == sum(bool(re.fullmatch(r" {4}\d+\.\d\d s", line)) for line in shown)
     assert (1,) == records.good(box.layout)
 
 
@@ -70,6 +74,19 @@ def test_a_stage_that_fails_leaves_the_live_release(
     assert _stages(box, 2)[-1:] == {"build": ["dependencies"], "release": ["build"], "receive": ["receive"]}.get(
         stage, ["start"]
     )
+
+
+@pytest.mark.parametrize(("patience", "more"), [(60.0, []), (0.2, [(2, builds.NICE_LATE)])])
+def test_a_release_starts_behind_the_visitors_but_not_for_ever(
+    box: DropletBox, monkeypatch: pytest.MonkeyPatch, patience: float, more: list[tuple[int, int]]
+) -> None:
+    """On a core that visitors, or a loop, never leave it would not come up at all; the first one waits for nobody."""
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(unit, "prioritize", lambda number, nice: given.append((number, nice)))
+    monkeypatch.setattr(golive, "_PATIENCE", patience)
+    box.release(box.commit(slow=""))
+    box.release(box.commit(slow=""))
+    assert [(1, 0), (1, 0), *more, (2, 0)] == given
 
 
 def test_a_rollback_makes_an_earlier_release_live_again_with_its_values(box: DropletBox) -> None:
@@ -110,6 +127,21 @@ def test_a_release_whose_process_dies_after_the_switch_goes_back(box: DropletBox
     box._stop("cloudship-app@2.service")
     settling.settle(box.config, 2, 1, "push")
     assert ("1", "failed") == (box.answer(), records.state(box.layout, 2, 1))
+
+
+@pytest.mark.parametrize(("died", "live"), [(1, "2"), (2, "1")])
+def test_a_release_whose_workers_die_goes_back(
+    box: DropletBox, monkeypatch: pytest.MonkeyPatch, died: int, live: str
+) -> None:
+    """Its server makes new ones, so it does not end; one alone may have taken too long, or too much."""
+    monkeypatch.setattr(unit, "crashes", lambda number, since: died)
+    good = box.commit(cloudship__toml="watch = 0.2\ndrain = 1\n")
+    box.release(good)
+    box.release(good)
+    settling.settle(box.config, 2, 1, "push")
+    assert live == box.answer()
+    failed = next(one["failure"] for one in records.overview(box.layout) if one["number"] == 2)
+    assert failed == ("2 of its workers died, so release 1 is live again" if died > 1 else None)
 
 
 def test_on_the_way_back_the_dead_release_never_stands_in_both_places(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import stat
 import subprocess
@@ -328,6 +329,22 @@ def test_the_guilty_lines_are_the_apps_own() -> None:
         ' - - [24/Nov] "GET / HTTP/1.1" 500 265 "-" "x"',
     ]
     assert said[1:4] == unit.guilty(said)
+
+
+@pytest.mark.parametrize(
+    ("line", "counts"),
+    [
+        ("[2026-11-26 08:00:00 +0000] [7] [ERROR] Worker (pid:9) exited with code 1", True),
+        ("[2026-11-26 08:00:00 +0000] [7] [ERROR] Worker (pid:9) was sent SIGKILL! Perhaps out of memory?", True),
+        ("[2026-11-26 08:00:00 +0000] [7] [ERROR] Worker (pid:9) was sent SIGSEGV!", True),
+        ("[2026-11-26 08:00:00 +0000] [7] [ERROR] Worker (pid:9) was sent SIGTERM!", False),
+        ("[2026-11-26 08:00:00 +0000] [9] [INFO] Worker exiting (pid: 9)", False),
+        ("the job exited with code 1", False),
+    ],
+)
+def test_workers_that_die_are_told_from_those_that_are_ended(line: str, counts: bool) -> None:
+    """A server ends a worker after so many requests, and an app may say what it likes."""
+    assert counts == bool(re.search(unit._CRASHED, line))
 
 
 def test_a_follower_gets_all_events_until_the_last_stage_ended(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ UNITS = [
     "user.slice",
 ]
 STARTED = (
+    "bin/sh",
     "usr/bin/python3",
     "usr/local/sbin/cloudship-droplet",
     "usr/bin/systemctl",

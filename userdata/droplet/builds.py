@@ -15,7 +15,8 @@ from typing import Tuple
 SLICE = "cloudship.slice"  # without a dash: one below another would share that one's weight
 SYSTEMD = Path("/run/systemd/system")  # is there where it is PID 1
 NICE = 19  # of 19: whoever has visitors gets nearly all of a core that both want
-_OOM = 500  # of 1000: above every service, so a build is what the kernel ends first
+NICE_LATE = 5  # of a release that gets nowhere so: it takes its part of a core that visitors, or a loop, never leave
+OOM = 500  # of 1000: above every service, so a build is what the kernel ends first
 
 
 def stand_back() -> None:
@@ -24,14 +25,14 @@ def stand_back() -> None:
 
 
 def step_forward() -> None:
-    """Come before builds again: what is left to do is short, and everybody waits for it."""
+    """Come before builds again: what is left to do is short, and everybody waits for it. Any thread may say so."""
     if os.geteuid() == 0:
-        os.setpriority(os.PRIO_PROCESS, 0, 0)
+        os.setpriority(os.PRIO_PROCESS, os.getpid(), 0)
 
 
 def gently() -> Tuple[str, ...]:
     """Give the words that run the rest as a build."""
-    words = ("nice", "-n", str(max(0, NICE - os.nice(0))), "choom", "-n", str(_OOM), "--")
+    words = ("nice", "-n", str(max(0, NICE - os.nice(0))), "choom", "-n", str(OOM), "--")
     if os.geteuid() != 0 or not shutil.which("systemd-run") or not SYSTEMD.is_dir():
         return words
     return ("systemd-run", "--scope", "--quiet", "--collect", f"--slice={SLICE}", "--", *words)

@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from droplet.records import Record
 
 KEEPS_VALUES = ("env", "rollback", "watch")  # their values count from then on; a push has taken those stored
 _WARM = 2.0  # seconds
+_PATIENCE = 5.0  # seconds that a release starts behind the visitors; on a core that is never idle it would for ever
 _PROGRAM = "/usr/local/sbin/cloudship-droplet"
 
 
@@ -43,7 +45,7 @@ def start(layout: Layout, number: int, record: Record, journal: Journal) -> None
         if layout.live() is None:
             unit.prioritize(number, 0)
     try:
-        with journal.stage("probe", f"GET {record.health_path}") as say:
+        with _patient(layout, number), journal.stage("probe", f"GET {record.health_path}") as say:
             got = probe.until_healthy(
                 layout.socket(number),
                 record.health_path,
@@ -60,6 +62,23 @@ def start(layout: Layout, number: int, record: Record, journal: Journal) -> None
         time.sleep(0.05)  # the last words may still be on their way to the journal
         hint = " (nothing listens on its PORT)" if processes.port and not _listens(processes.port) else ""
         raise StageError(f"the app does not answer: {error}{hint}", unit.last_lines(number)) from error
+
+
+@contextmanager
+def _patient(layout: Layout, number: int) -> Iterator[None]:
+    """Let a release that is not ready in time, and us, come further forward."""
+
+    def promote() -> None:
+        builds.step_forward()
+        unit.prioritize(number, builds.NICE_LATE)
+
+    timer = threading.Timer(_PATIENCE, promote)
+    if layout.live() is not None:  # else it stands behind nobody
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _alive(number: int) -> None:

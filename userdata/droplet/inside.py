@@ -96,7 +96,6 @@ def start_live(words: List[str]) -> int:
     planned = process.Processes.load(where.release(number))
     if planned.web:
         unit.start_web(number, planned.port, where.release(number))
-        unit.prioritize(number, 0)
     formation.converge(where)
     return 0
 

@@ -84,6 +84,8 @@ def as_text(event: Dict) -> None:
         _print("    " + event["text"])
     elif event["state"] == RUNNING:
         _print(f"-> {event['stage']}" + (f": {event['text']}" if event["text"] else ""))
+    elif event["state"] == DONE:
+        _print(f"    {event['seconds']:.2f} s")
 
 
 def _print(line: str) -> None:

@@ -42,7 +42,7 @@ class Settings:
     release: Optional[str] = None
     shared: Tuple[str, ...] = ()
     branches: Tuple[str, ...] = ("main", "master")  # which a push releases
-    watch: float = 5.0  # seconds after the switch in which errors roll back; 0: none
+    watch: float = 10.0  # seconds after the switch in which errors roll back; 0: none
     drain: float = 30.0  # seconds that requests in flight have to finish
     schedule: Tuple[schedule.Job, ...] = ()
     health_path: str = "/"

@@ -61,14 +61,20 @@ def _follow(layout: Layout, number: int, action: str) -> None:
 
 def _watch(layout: Layout, number: int, before: int, log: watching.Log, limit: float) -> Optional[str]:
     """Look at a release's first seconds, and say why it is to go back; None: it stays, or it is not live any more."""
-    deadline, earlier = time.monotonic() + limit, log.before(before)
+    deadline, earlier, began = time.monotonic() + limit, log.before(before), time.time()
     has_web = bool(Processes.load(layout.release(number)).web)
     while time.monotonic() < deadline and layout.live() == number:
-        reason = (unit.death(number) if has_web else None) or watching.verdict(earlier, log.since(number))
+        reason = (_ill(number, began) if has_web else None) or watching.verdict(earlier, log.since(number))
         if reason:
             return reason
         time.sleep(_LOOK)
     return None
+
+
+def _ill(number: int, since: float) -> Optional[str]:
+    """Say what is wrong with a release's web process; None: nothing."""
+    crashes = unit.crashes(number, since)
+    return unit.death(number) or (f"{crashes} of its workers died" if crashes >= watching.CRASHES else None)
 
 
 def _go_back(layout: Layout, number: int, before: int, reason: str, journal: Journal) -> None:

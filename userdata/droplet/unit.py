@@ -17,6 +17,8 @@ _NOISE = re.compile(
     r"|Main process exited|Failed with result|Scheduled restart|^Started |^Stopped |^Stopping |Consumed .* CPU"
 )
 
+_CRASHED = r"Worker \(pid:\d+\) (exited with code [1-9]|was sent SIG(KILL|SEGV|ABRT|BUS|ILL))"  # gunicorn's words
+
 
 def name(number: int) -> str:
     """Name the unit of a release's web process."""
@@ -66,7 +68,7 @@ def start(units: List[str]) -> None:
 
 def prioritize(number: int, nice: int) -> None:
     """
-    Give a release's web process a priority: 0 while visitors are led to it, else the last.
+    Give a release's web process a priority: 0 while visitors are led to it, else the last, for memory too.
 
     A release starts behind the live one (`Nice` in its unit), and ends behind it: a single core that is shared with
     four interpreters that begin or end makes visitors wait for fifty milliseconds.
@@ -77,6 +79,7 @@ def prioritize(number: int, nice: int) -> None:
         pid = waiting.pop()
         try:
             os.setpriority(os.PRIO_PROCESS, pid, nice)  # before its children are listed: those to come inherit it
+            Path(f"/proc/{pid}/oom_score_adj").write_text(str(builds.OOM if nice else 0), encoding="ascii")
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
         except OSError:  # it ended meanwhile
             continue
@@ -116,6 +119,12 @@ def death_of(unit: str) -> Optional[str]:
     if told.get("ActiveState") == "activating" and told.get("SubState") == "start":
         return None
     return f"the process ended with status {told.get('ExecMainStatus', '?')} ({told.get('Result', 'unknown')})"
+
+
+def crashes(number: int, since: float) -> int:
+    """Count the workers that a release lost since then (unix time); its server goes on, and makes new ones."""
+    asked = ["journalctl", "-q", "-o", "cat", "-u", name(number), f"--since=@{since:.0f}", f"--grep={_CRASHED}"]
+    return len(command.output(asked).splitlines())
 
 
 def last_lines(number: int, count: int = GUILTY) -> List[str]:

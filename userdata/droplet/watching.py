@@ -10,6 +10,7 @@ from typing import Iterable, List, Optional
 ACCESS = Path("/var/log/nginx/cloudship.log")  # time, release, status, the app's own status: see nginx/
 FEWEST = 3  # errors that make a case; one may be anybody's
 SHARE = 0.1  # of all answers
+CRASHES = 2  # workers that die; one may have taken too long for its server, or too much memory
 _LOOK_BACK = 256 * 1024  # bytes of the log that tell how it was before
 
 
