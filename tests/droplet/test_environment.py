@@ -25,7 +25,7 @@ from droplet import command, environment, uv
 from droplet.app import App
 from droplet.journal import StageError
 from droplet.layout import Config, Layout
-from droplet.requirements import find
+from droplet.requirements import RequirementsError, find
 
 LOCKS = Path(__file__).parents[1] / "locks"
 
@@ -92,6 +92,12 @@ def test_a_uv_lock_is_honoured_exactly(tmp_path: Path, layout: Layout) -> None:
     )
     words = [str(uv.BINARY), "lock", "-q", "--upgrade-package", "itsdangerous==2.1.2"]
     subprocess.run(words, cwd=tmp_path, check=True)
+    assert {"itsdangerous==2.1.2"} == made(tmp_path, layout)
+    project = tmp_path / "pyproject.toml"
+    project.write_text(project.read_text().replace('"]', '", "tzdata; sys_platform == \'win32\'"]'))
+    with pytest.raises(RequirementsError, match=r"uv\.lock lacks tzdata"):  # uv would leave it out without a word
+        find(tmp_path)
+    subprocess.run([*words[:3]], cwd=tmp_path, check=True)
     assert {"itsdangerous==2.1.2"} == made(tmp_path, layout)
 
 

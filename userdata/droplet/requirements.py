@@ -87,6 +87,10 @@ def _locked(
     own = toml.texts(project.get("dependencies"))
     plain = (tree / "requirements.txt").is_file()
     if (tree / "uv.lock").is_file() and (own or not plain):
+        held = _in_uv_lock(tree / "uv.lock")
+        lacking = sorted({_normal(one) for one in own} - held)
+        if held and lacking:
+            raise RequirementsError(f"uv.lock lacks {', '.join(lacking)}, which pyproject.toml names", "uv lock")
         return _of_lock("uv.lock", "pyproject.toml", {_normal(one) for one in own}, python)
     named = set(_needs(poetry)) - {"python"}
     if (tree / "poetry.lock").is_file() and (own or named):
@@ -106,10 +110,20 @@ def _of_lock(lock: str, beside: str, names: Iterable[str], python: Optional[str]
     return Requirements(lock, (beside, lock), frozenset(names), python)
 
 
+def _tables(told: Any) -> List[Dict[str, Any]]:
+    return [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+
+
+def _in_uv_lock(path: Path) -> Set[str]:
+    """Name all that a uv.lock knows of, also what is wanted on other systems only; uv itself would not look."""
+    packages = _tables(toml.parse(path.read_text(encoding="utf-8", errors="replace")).get("package"))
+    wanted = [one for here in packages for one in _tables(toml.table(here, "metadata").get("requires-dist"))]
+    return {_normal(str(one.get("name", ""))) for one in (*packages, *wanted)}
+
+
 def _in_poetry_lock(path: Path) -> Set[str]:
     """Name what a poetry.lock holds for running, not for developing."""
-    told = toml.parse(path.read_text(encoding="utf-8", errors="replace")).get("package")
-    packages = [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+    packages = _tables(toml.parse(path.read_text(encoding="utf-8", errors="replace")).get("package"))
     return {_normal(str(one.get("name", ""))) for one in packages if "main" in toml.texts(one.get("groups", ["main"]))}
 
 
