@@ -238,7 +238,7 @@ def test_a_release_that_dies_after_the_switch_refuses_nobody(
 
 def test_a_live_release_that_is_started_again_is_no_less_than_before(ship: Any, app: Path) -> None:
     """A release starts behind the visitors; one that they are led to does not, whoever starts it."""
-    number = ship.deploy(write(app)).release
+    number = ship.deploy(write(app, cloudship__toml="watch = 0\n")).release  # else that one would go back
     shown = f"systemctl show -p MainPID --value cloudship-app@{number}.service"
     ask = f'pid=$({shown}); ps -o ni= --pid "$pid" --ppid "$pid" | sort -u; cat "/proc/$pid/oom_score_adj"; echo "$pid"'
 
@@ -262,8 +262,8 @@ def test_processes_and_schedules_follow_the_release(ship: Any, app: Path, tmp_pa
     _until(lambda: ship.status()["processes"]["worker"] == {"count": 2, "state": "running"})
     ship.deploy(write(app))
     _until(lambda: set(ship.status()["processes"]) == {"web"})
-    timers = ship.run("systemctl list-units --plain --no-legend 'cloudship-worker@*' 'cloudship-job-*'", root=True)
-    assert "" == timers.stdout.strip()
+    shown = "systemctl list-units --plain --no-legend 'cloudship-worker@*' 'cloudship-job-*'"
+    _until(lambda: ship.run(shown, root=True).stdout.strip() == "")
 
 
 def test_values_make_a_release_and_come_back_with_a_rollback(ship: Any, app: Path) -> None:
@@ -411,6 +411,7 @@ def test_git_push_releases_and_a_failed_release_rejects_the_push(ship: Any, app:
     done = subprocess.run([*git, "push", "ship", "main"], capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "nothing_at_all" in done.stderr
+    assert "cloudship releases released --log" in done.stderr
     assert "pushed" in requests.get(ship.url, timeout=5).text
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 from campaign.dropletbox import DropletBox
 
-from droplet import builds, changing, golive, journal, layout, records, settling, unit
+from droplet import builds, changing, golive, journal, layout, records, releasing, settling, unit
 from droplet.journal import StageError
 
 
@@ -74,6 +76,32 @@ def test_a_stage_that_fails_leaves_the_live_release(
     assert _stages(box, 2)[-1:] == {"build": ["dependencies"], "release": ["build"], "receive": ["receive"]}.get(
         stage, ["start"]
     )
+
+
+def _pushed(box: DropletBox, monkeypatch: pytest.MonkeyPatch, *options: str, **files: str) -> int:
+    line = f"{'0' * 40} {box.commit(**files)} refs/heads/main\n"
+    monkeypatch.setattr(sys, "stdin", io.StringIO(line))
+    monkeypatch.setenv("GIT_PUSH_OPTION_COUNT", str(len(options)))
+    for index, option in enumerate(options):
+        monkeypatch.setenv(f"GIT_PUSH_OPTION_{index}", option)
+    return releasing.pushed([])
+
+
+@pytest.mark.parametrize(("options", "hints"), [((), 1), (("action=deploy",), 0)])
+def test_a_push_that_fails_ends_with_its_last_lines_the_cause_and_the_next_step(
+    box: DropletBox,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    hints: int,
+) -> None:
+    """Whoever pushes by git alone has nobody else to say it."""
+    assert 0 == _pushed(box, monkeypatch, *options)
+    assert 1 == _pushed(box, monkeypatch, *options, cloudship__toml="build = 'echo no such file; exit 3'\n")
+    last = capsys.readouterr().out.splitlines()[-2 - hints :]
+    assert "  | no such file" == last[0]
+    assert last[1].startswith("cloudship: release failed: the build command")
+    assert hints == sum("cloudship releases web --log" in line for line in last)
 
 
 @pytest.mark.parametrize(("patience", "more"), [(60.0, []), (0.2, [(2, builds.NICE_LATE)])])

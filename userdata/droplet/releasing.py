@@ -22,6 +22,7 @@ from droplet import (
     settling,
 )
 from droplet.inside import wrong
+from droplet.records import Request
 
 
 def pushed(words: List[str]) -> int:
@@ -33,7 +34,10 @@ def pushed(words: List[str]) -> int:
     except hook.RefusedError as error:
         print(f"cloudship: {error}")
         return 1
-    return _told(lambda: (release.run(config, push.request, say=_say, check=push.check), ""))
+    status = _told(lambda: (release.run(config, push.request, say=_say, check=push.check), ""))
+    if status == 1 and push.request.action == Request.action:  # else a client says it in its own words
+        print(f"cloudship: mend it and push again; the whole log: cloudship releases {config.name} --log")
+    return status
 
 
 def rollback(words: List[str]) -> int:

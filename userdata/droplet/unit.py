@@ -116,7 +116,7 @@ def death_of(unit: str) -> Optional[str]:
     told = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     if told.get("NRestarts", "0") == "0" and told.get("SubState") == "running":
         return None
-    if told.get("ActiveState") == "activating" and told.get("SubState") == "start":
+    if told.get("ActiveState") == "activating" and told.get("SubState") in ("start", "start-post"):
         return None
     return f"the process ended with status {told.get('ExecMainStatus', '?')} ({told.get('Result', 'unknown')})"
 
