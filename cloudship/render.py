@@ -29,6 +29,7 @@ from cloudship.models import Secret, ShipName, Value
 LIMIT = 64 * 1024  # bytes, DigitalOcean's limit of user_data
 FIRST_LINE = "#cloud-config"
 _NGINX_SAFE = re.compile(r"[A-Za-z0-9_./*-]+")
+_COMMENT = re.compile(r"(?:^ *|  )# [^\"'\n]*$", re.MULTILINE)  # without quotes: no end of a text
 _UNITS = (
     *("cloudship-bootstrap.service", "cloudship-live.service", "cloudship-expiry.service"),
     *("cloudship.slice", "user.slice.d/cloudship.conf"),
@@ -231,14 +232,14 @@ def _program(files: tuple[tuple[str, str], ...]) -> str:
 
 @cache
 def _modules() -> tuple[tuple[str, str], ...]:
-    """Read the program's modules, without their docstrings: user-data has no room for them."""
+    """Read the program's modules, without docstrings and comments: user-data has no room for them."""
     paths = sorted((userdata_folder() / "droplet").glob("*.py"))
     return tuple((f"droplet/{path.name}", _bare(path.read_text(encoding="utf-8"))) for path in paths)
 
 
 def _bare(source: str) -> str:
     """
-    Take the docstrings out, line by line.
+    Take docstrings and plain comments out, line by line; a test holds that what is left means the same.
 
     Not by `ast.unparse`: what that writes in a new Python need not be readable in an old one.
     """
@@ -251,7 +252,7 @@ def _bare(source: str) -> str:
         lines[first.lineno - 1 : end] = [""] * (end - first.lineno + 1)
         if len(node.body) == 1:
             lines[first.lineno - 1] = " " * first.col_offset + "pass\n"
-    return "".join(lines)
+    return _COMMENT.sub("", "".join(lines))
 
 
 def _merged(ours: str, extra: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import bz2
 import json
@@ -87,6 +88,27 @@ def test_the_program_is_packed_whole_and_the_same_each_time() -> None:
     expected = sorted(f"droplet/{path.name}" for path in (render.userdata_folder() / "droplet").glob("*.py"))
     assert expected == sorted(name for name in names if name.startswith("droplet/"))
     assert "files/etc/systemd/system/cloudship-app@.service" in names
+
+
+class _Undocumented(ast.NodeTransformer):
+    """Takes the docstrings out of a tree."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        super().generic_visit(node)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+        return node
+
+
+def test_what_is_packed_means_what_is_written() -> None:
+    """Only docstrings and comments are left out, in every module."""
+    packed = dict(render._modules())
+    for path in (render.userdata_folder() / "droplet").glob("*.py"):
+        written = _Undocumented().visit(ast.parse(path.read_text()))
+        sent = packed[f"droplet/{path.name}"]
+        assert ast.dump(written) == ast.dump(ast.parse(sent)), path.name
+    assert "# " in (render.userdata_folder() / "droplet" / "swap.py").read_text()
+    assert "# " not in packed["droplet/swap.py"]
 
 
 def test_the_users_own_part_is_laid_under_ours() -> None:

@@ -9,6 +9,7 @@ from typing import Callable, Dict, Optional, Tuple
 from droplet import command
 from droplet.layout import USER
 
+# Without DEBUG, Django mails its errors to nobody and writes them nowhere.
 _WRAPPER = '''"""The project's own settings, and the names under which this droplet is reached."""
 
 import importlib
@@ -17,7 +18,7 @@ import os
 _own = importlib.import_module(os.environ["CLOUDSHIP_DJANGO_SETTINGS"])
 globals().update({name: value for name, value in vars(_own).items() if name.isupper()})
 ALLOWED_HOSTS = [*globals().get("ALLOWED_HOSTS", []), *%s]
-if not globals().get("LOGGING"):  # without DEBUG, Django mails its errors to nobody and writes them nowhere
+if not globals().get("LOGGING"):
     LOGGING = {
         "version": 1,
         "disable_existing_loggers": False,
