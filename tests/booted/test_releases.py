@@ -5,9 +5,11 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import http.client
+import json
 import shutil
 import statistics
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -278,6 +280,28 @@ def test_values_make_a_release_and_come_back_with_a_rollback(ship: Any, app: Pat
     assert "none" == requests.get(ship.url, timeout=5).text
 
 
+def test_the_command_line_changes_a_ship_too(ship: Any, app: Path, tmp_path: Path) -> None:
+    """Values from a file, byte for byte, hidden unless asked for; back again; and the log of any release."""
+    number = ship.deploy(write(app, work="return os.environ.get('WORD', 'none')")).release
+    (tmp_path / "values.env").write_text("WORD='it is $5 \\n'\nOTHER=x\n")
+
+    def typed(*words: str) -> str:
+        command = [sys.executable, "-m", "cloudship", *words, "--cloud", "local"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    made = json.loads(typed("env", ship.name, "import", str(tmp_path / "values.env"), "--json"))
+    assert {"name": ship.name, "release": number + 1, "changed": True} == made
+    assert "it is $5 \\n" == requests.get(ship.url, timeout=5).text
+    assert {"WORD=***", "OTHER=***"} <= set(typed("env", ship.name, "list").splitlines())
+    typed("env", ship.name, "unset", "OTHER")
+    assert {"WORD": "it is $5 \\n"} == json.loads(typed("env", ship.name, "list", "--reveal", "--json"))
+    assert ship.url == typed("rollback", ship.name, str(number)).strip()
+    assert "none" == requests.get(ship.url, timeout=5).text
+    log = json.loads(typed("releases", ship.name, str(number), "--log", "--json"))
+    assert {"receive", "dependencies", "probe", "switch"} <= {one["stage"] for one in log if one["seconds"] is not None}
+    assert "off" == typed("maintenance", ship.name, "status").strip()
+
+
 def test_pages_of_the_release_before_still_find_their_hashed_files(ship: Any, app: Path, tmp_path: Path) -> None:
     """For as long as it is the one before; hashed names are cached for ever, plain ones are not."""
     names = ("app.3f9ac21b.js", "app.77c0de11.js")
@@ -307,7 +331,8 @@ def test_maintenance_closes_the_site_and_deploys_go_on(ship: Any, app: Path) -> 
     assert str(number) == requests.get(ship.url, timeout=5).text.split()[0]
 
 
-STAGES = ("receive", "dependencies", "build", "start", "probe", "switch")
+STAGES = ("receive", "dependencies", "build", "release", "start", "probe", "switch")
+IN_STAGES = "build = 'sleep 0.3'\nrelease = 'sleep 0.3'\n"
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -321,7 +346,7 @@ def test_a_kill_of_the_release_program_at_any_stage_leaves_one_live(ship: Any, a
             killed.set()
             ship.run("pkill -9 -f 'droplet [h]ook'", root=True)
 
-    source = write(app, mark=stage, cloudship__toml="build = 'sleep 0.3'\n")
+    source = write(app, mark=stage, cloudship__toml=IN_STAGES)
     with contextlib.suppress(ReleaseFailed, GitError):  # the kill may come after the switch, which takes no time
         ship.deploy(source, notify=kill)
     assert killed.is_set()
@@ -344,7 +369,7 @@ def test_a_droplet_that_loses_its_power_at_any_stage_comes_back_with_one_live(sh
             cut.set()
             machine.power_off()
 
-    source = write(app, mark=f"power {stage}", cloudship__toml="build = 'sleep 0.3'\n")
+    source = write(app, mark=f"power {stage}", cloudship__toml=IN_STAGES)
     with contextlib.suppress(CloudshipError):  # the cut may come after the switch, which takes no time
         ship.deploy(source, notify=cut_power)
     assert cut.is_set()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import re
+import socket
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -104,7 +106,7 @@ def test_a_push_that_fails_ends_with_its_last_lines_the_cause_and_the_next_step(
     assert hints == sum("cloudship releases web --log" in line for line in last)
 
 
-@pytest.mark.parametrize(("patience", "more"), [(60.0, []), (0.2, [(2, builds.NICE_LATE)])])
+@pytest.mark.parametrize(("patience", "more"), [(60.0, []), (0.2, [(2, builds.NICE_SOON)])])
 def test_a_release_starts_behind_the_visitors_but_not_for_ever(
     box: DropletBox, monkeypatch: pytest.MonkeyPatch, patience: float, more: list[tuple[int, int]]
 ) -> None:
@@ -170,6 +172,29 @@ def test_a_release_whose_workers_die_goes_back(
     assert live == box.answer()
     failed = next(one["failure"] for one in records.overview(box.layout) if one["number"] == 2)
     assert failed == ("2 of its workers died, so release 1 is live again" if died > 1 else None)
+
+
+def test_a_watch_that_is_turned_off_goes_back_for_nothing(box: DropletBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever happens to the release."""
+    monkeypatch.setattr(unit, "crashes", lambda number, since: 99)
+    good = box.commit(cloudship__toml="watch = 0\ndrain = 1\n")
+    box.release(good)
+    box.release(good)
+    settling.settle(box.config, 2, 1, "push")
+    assert ("2", "live") == (box.answer(), records.state(box.layout, 2, 2))
+
+
+def test_a_request_that_does_not_end_holds_the_old_release_up_to_the_limit(box: DropletBox) -> None:
+    """Nobody waits for it longer than `drain` says; the old release is stopped all the same."""
+    good = box.commit(cloudship__toml="watch = 0\ndrain = 1\n")
+    box.release(good)
+    box.release(good)
+    with socket.socket(socket.AF_UNIX) as visitor:
+        visitor.connect(str(box.layout.socket(1)))
+        began = time.monotonic()
+        settling.settle(box.config, 2, 1, "push")
+        assert time.monotonic() - began >= 1
+    assert ["cloudship-app@2.service"] == box.running()
 
 
 def test_on_the_way_back_the_dead_release_never_stands_in_both_places(

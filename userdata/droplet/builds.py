@@ -15,13 +15,13 @@ from typing import Tuple
 SLICE = "cloudship.slice"  # without a dash: one below another would share that one's weight
 SYSTEMD = Path("/run/systemd/system")  # is there where it is PID 1
 NICE = 19  # of 19: whoever has visitors gets nearly all of a core that both want
-NICE_LATE = 5  # of a release that gets nowhere so: it takes its part of a core that visitors, or a loop, never leave
+NICE_SOON = 5  # of what cannot wait: it takes its part of a core that visitors, or a loop, never leave
 OOM = 500  # of 1000: above every service, so a build is what the kernel ends first
 
 
-def stand_back() -> None:
+def stand_back(nice: int) -> None:
     """Let this process, and what it starts, come after the live release for the cores."""
-    os.nice(max(0, NICE - os.nice(0)))
+    os.nice(max(0, nice - os.nice(0)))
 
 
 def step_forward() -> None:

@@ -70,7 +70,7 @@ def _patient(layout: Layout, number: int) -> Iterator[None]:
 
     def promote() -> None:
         builds.step_forward()
-        unit.prioritize(number, builds.NICE_LATE)
+        unit.prioritize(number, builds.NICE_SOON)
 
     timer = threading.Timer(_PATIENCE, promote)
     if layout.live() is not None:  # else it stands behind nobody

@@ -46,7 +46,8 @@ def rollback(words: List[str]) -> int:
     if len(rest) > 1 or (rest and not rest[0].isdigit()):
         return wrong("rollback [NUMBER]")
     number = int(rest[0]) if rest else None
-    return _told(lambda: (changing.rollback(layout.read_config(), number, by, _say), " again"))
+    # Often the live release is what leaves nothing of the cores.
+    return _told(lambda: (changing.rollback(layout.read_config(), number, by, _say), " again"), builds.NICE_SOON)
 
 
 def edit_values(words: List[str]) -> int:
@@ -134,10 +135,10 @@ def settle(words: List[str]) -> int:
     return 0
 
 
-def _told(work: Callable[[], Tuple[Optional[int], str]]) -> int:
+def _told(work: Callable[[], Tuple[Optional[int], str]], nice: int = builds.NICE) -> int:
     """Carry out what makes a release live, and say how that went, as the client reads it."""
     if layout.read_config().layout.live() is not None:
-        builds.stand_back()
+        builds.stand_back(nice)
     try:
         number, more = work()
     except (changing.RefusedError, hook.RefusedError) as error:
