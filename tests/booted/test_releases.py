@@ -319,6 +319,17 @@ def test_pages_of_the_release_before_still_find_their_hashed_files(ship: Any, ap
     ship.deploy(write(app))
 
 
+def test_a_later_release_brings_packages_and_their_services(ship: Any, app: Path) -> None:
+    """They run when its release command does; the next release finds them there."""
+    asked = "apt = ['cron']\nrelease = 'systemctl is-active cron'\n"
+    ship.run("systemctl is-active cron || true; apt-get -qq -y purge cron >/dev/null", root=True)
+    for stages in (1, 0):
+        ship.deploy(write(app, cloudship__toml=asked))
+        log = ship.release_log()
+        assert ["active"] == [one["text"] for one in log if (one["stage"], one["state"]) == ("release", "output")]
+        assert stages == sum((one["stage"], one["state"]) == ("packages", "done") for one in log)
+
+
 def test_maintenance_closes_the_site_and_deploys_go_on(ship: Any, app: Path) -> None:
     """503 with a page and Retry-After for visitors; the release behind it is the new one."""
     ship.close_site("Back at <noon>")
@@ -395,6 +406,21 @@ def test_a_rollback_to_a_release_that_still_drains_loses_nothing(ship: Any, app:
     time.sleep(2)  # whoever drains must have seen by now that it is live
     assert [str(slow)] * 5 == [_answered(ship) for _ in range(5)]
     ship.deploy(write(app))
+
+
+def test_a_release_whose_loops_leave_nothing_of_the_cores_can_be_gone_back_from(
+    ship: Any, app: Path, tmp_path: Path
+) -> None:
+    """A release starts behind whoever has visitors; behind loops that never end it would not come up at all."""
+    good = ship.deploy(write(app)).release
+    loop = "import threading\ndef loop():\n    while True:\n        pass\n"
+    loop += "for _ in range(4):\n    threading.Thread(target=loop, daemon=True).start()\n"
+    quick = "watch = 0\ndrain = 1\n"
+    ship.deploy(write(tmp_path / "loops", top=loop, cloudship__toml=quick))
+    is_over = f"systemctl is-active --quiet cloudship-app@{good}.service || echo over"
+    _until(lambda: "over" in ship.run(is_over, root=True).stdout, limit=120)
+    assert good == ship.rollback()
+    assert str(good) == _answered(ship)
 
 
 def test_two_deploys_at_once_come_one_after_the_other(ship: Any, app: Path, tmp_path: Path) -> None:

@@ -96,6 +96,26 @@ def test_an_installation_that_was_cut_off_is_finished(asked: list[str], monkeypa
     assert ["dpkg --configure -a"] == finished
 
 
+def test_services_of_what_an_app_asks_for_run_at_once(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would from the next boot on; what was there before is left as it is, and nginx waits for its site."""
+    enabled = ["ssh.service enabled", "mine.service enabled"]
+    started: list[list[str]] = []
+
+    def run(words: list[str], say: Callable[[str], None]) -> list[str]:
+        if words[0] == "install":
+            enabled.extend(["nginx.service enabled", "redis-server.service enabled", "logs.timer enabled"])
+        return []
+
+    monkeypatch.setattr(apt, "_run", run)
+    monkeypatch.setattr(command, "output", lambda words: "\n".join(enabled))
+    monkeypatch.setattr(command, "run", lambda words, **_: started.append(words))
+    apt.install((), lambda line: None)
+    assert [] == started
+    del enabled[2:]
+    apt.install(["redis"], lambda line: None)
+    assert [["systemctl", "start", "logs.timer", "redis-server.service"]] == started
+
+
 def test_the_mirrors_are_named(tmp_path: Path) -> None:
     """Of both forms of a list, each once; what is commented out is none."""
     (tmp_path / "sources.list").write_text("# deb http://old/ x main\ndeb [signed-by=/k] http://one/debian x main\n")

@@ -14,7 +14,7 @@ import struct
 import subprocess
 import time
 from pathlib import Path
-from typing import Callable, List, Optional, Sequence
+from typing import Callable, List, Optional, Sequence, Set
 
 from droplet import command
 from droplet.journal import StageError
@@ -22,6 +22,7 @@ from droplet.journal import StageError
 BASE = ("nginx-light", "git")
 TRIES = 3
 ENOUGH = 240.0  # seconds after which nothing is tried again
+_OURS = {"nginx.service"}  # it starts when its site is there
 LIMITS = {"update": 300.0, "install": 600.0}  # seconds for one run
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _OPTIONS = (
@@ -78,6 +79,7 @@ def install(packages: Sequence[str], say: Callable[[str], None], git_works: Call
         StageError: no mirror, no such package, or the installation failed; with the cause, and apt's own lines.
     """
     wanted = [*BASE, *(one for one in packages if one not in BASE)]
+    before = _services() if packages else set()
     _POLICY.write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
     _POLICY.chmod(0o755)
     try:
@@ -92,6 +94,20 @@ def install(packages: Sequence[str], say: Callable[[str], None], git_works: Call
     finally:
         _POLICY.unlink()
     _check(wanted)
+    new = _services() - before - _OURS if packages else set()
+    if new:
+        say(f"starting {', '.join(sorted(new))}")
+        try:
+            command.run(["systemctl", "start", *sorted(new)], limit=LIMITS["install"])
+        except StageError as error:  # whether the app can do without is seen when it is asked
+            say(f"{error}; {' / '.join(error.lines[-1:])}")
+
+
+def _services() -> Set[str]:
+    """Name what starts with every boot, and so is to run from now on."""
+    kinds = "--type=service,socket,timer"
+    shown = command.output(["systemctl", "list-unit-files", "--state=enabled", "--plain", "--no-legend", kinds])
+    return {line.split()[0] for line in shown.splitlines() if line.strip()}
 
 
 def _update(say: Callable[[str], None]) -> List[str]:
