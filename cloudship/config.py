@@ -264,7 +264,7 @@ def _inside(project: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows' editors begin with a mark
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path.name} cannot be read: {error}") from error
 

@@ -16,12 +16,12 @@ FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
 MANAGE = 'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")\n'
 
 
-def app_of(folder: Path, files: dict[str, str]) -> App:
+def app_of(folder: Path, files: dict[str, str], encoding: str = "utf-8") -> App:
     """Write files and look at them."""
     for name, text in files.items():
         place = folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text)
+        place.write_text(text, encoding=encoding)
     return detect(folder, load(folder))
 
 
@@ -159,6 +159,91 @@ def test_code_is_never_run(tmp_path: Path) -> None:
     """Looking at an app has no effect."""
     app_of(tmp_path, {"app.py": f"open({str(tmp_path / 'ran')!r}, 'w')\n{FLASK}"})
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_what_windows_writes_is_read(tmp_path: Path, encoding: str, end: str) -> None:
+    """PowerShell's `>` writes two bytes a letter, and editors begin with a mark; uv and Python read both."""
+    mark = "\ufeff" if encoding == "utf-16-le" else ""
+    wide = {"requirements.txt": f"{mark}flask{end}gunicorn{end}", ".python-version": f"{mark}3.12{end}"}
+    (tmp_path / "app.py").write_text(FLASK, encoding="utf-8-sig")
+    (tmp_path / "cloudship.toml").write_text(f'release = "x"{end}', encoding="utf-8-sig")
+    found = app_of(tmp_path, wide, encoding)
+    assert ((), "3.12", {"flask", "gunicorn"}) == (found.extras, found.python, set(found.requirements.names))
+    line = app_of(tmp_path, {"Procfile": f"{mark}web: gunicorn app:app{end}"}, encoding).processes
+    assert {"web": "gunicorn app:app"} == line
+
+
+@pytest.mark.parametrize(
+    ("files", "note"),
+    [
+        ({"Procfile": ""}, "names no process"),
+        ({"Procfile": "Web: gunicorn app:app\n"}, "web: in small letters"),
+        ({"Procfile": "web gunicorn app:app\n"}, "'web gunicorn app:app' is passed over"),
+        ({"Procfile": "# later\nworker: python work.py\n"}, None),
+        ({"environment.yml": "dependencies: [flask]\n"}, "environment.yml is not read"),
+        ({"environment.yml": "dependencies: [flask]\n", "requirements.txt": "flask\n"}, None),
+        ({"cloudship.toml": 'app = "shop.web:app"\n'}, "shop.web is not in the app"),
+        ({"cloudship.toml": 'app = "app:made"\n'}, None),
+    ],
+)
+def test_what_is_passed_over_is_said(tmp_path: Path, files: dict[str, str], note: str | None) -> None:
+    """Its writer believes that it counts."""
+    found = app_of(tmp_path, {"app.py": FLASK, **files}).warnings
+    assert (note is not None) == bool(found)
+    assert (note or "") in "".join(found)
+
+
+def test_pages_that_are_not_built_are_said(tmp_path: Path) -> None:
+    """A browser shows nothing of them; those that a build made are silent."""
+    package = '{"scripts": {"build": "vite build"}}'
+    (warning,) = app_of(tmp_path / "raw", {"index.html": "<p>", "package.json": package}).warnings
+    assert "name the folder that it makes" in warning
+    assert () == app_of(tmp_path / "built", {"dist/index.html": "<p>", "package.json": package}).warnings
+
+
+@pytest.mark.parametrize(
+    "line", ["-r base.txt", "-e ../lib", "-e ./lib", "./wheels/x.whl ; python_version > '3'", ".."]
+)
+def test_requirements_that_are_not_there_are_refused(tmp_path: Path, line: str) -> None:
+    """Before a droplet is paid for: left behind on this machine, they cannot be installed on another."""
+    (tmp_path / "lib").mkdir()
+    with pytest.raises(AppError, match=r"requirements\.txt names .*, which is not in the app"):
+        app_of(tmp_path / "app", {"app.py": FLASK, "requirements.txt": f"flask\n{line}\n"})
+
+
+def test_requirements_that_lie_in_the_app_are_taken(tmp_path: Path) -> None:
+    """The project itself, a folder, a wheel, with extras and markers; and what comes from an index or a URL."""
+    lines = "-e .[web]\n./lib[x]\n-e ./lib\n./x-1.whl ; python_version > '3'\n-c https://example.org/c.txt\nflask\n"
+    files = {"app.py": FLASK, "lib/setup.py": "", "x-1.whl": "", "requirements.txt": lines}
+    assert {"flask"} == set(app_of(tmp_path, files).requirements.names)
+
+
+def test_a_folder_of_requirements_is_installed_from_its_file_for_production(tmp_path: Path) -> None:
+    """As Django's best known template has it; a requirements.txt beside it comes first."""
+    folder = {"app.py": FLASK, "requirements/base.txt": "flask\n", "requirements/local.txt": "-r base.txt\nipdb\n"}
+    assert ("requirements/base.txt",) == app_of(tmp_path, folder).dependency_files
+    live = {"requirements/production.txt": "-r base.txt\ngunicorn\n"}
+    found = app_of(tmp_path, live)
+    assert (("requirements/production.txt", "requirements/base.txt"), ()) == (found.dependency_files, found.extras)
+    assert ("requirements.txt",) == app_of(tmp_path, {"requirements.txt": "flask\n"}).dependency_files
+
+
+def test_the_settings_of_the_module_that_is_served_are_djangos(tmp_path: Path) -> None:
+    """manage.py is for developing where wsgi.py names others; a name that is not there is passed over."""
+    files = {
+        "manage.py": MANAGE.replace("mysite.settings", "config.settings.local"),
+        "config/settings/base.py": 'WSGI_APPLICATION = "config.wsgi.application"\n',
+        "config/settings/local.py": "from .base import *\nDEBUG = True\n",
+        "config/settings/production.py": "from .base import *\nDEBUG = False\n",
+        "config/wsgi.py": MANAGE.replace("mysite.settings", "config.settings.production"),
+    }
+    found = app_of(tmp_path, {**files, "cloudship.toml": 'release = "x"\n'})
+    assert ("config.settings.production", "config.wsgi:application") == (found.django_settings, found.target)
+    assert () == found.warnings
+    (tmp_path / "config/wsgi.py").write_text(MANAGE.replace("mysite.settings", "config.settings.gone"))
+    assert "config.settings.local" == app_of(tmp_path, {}).django_settings
 
 
 def test_debug_in_djangos_settings_is_warned_about(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from droplet import djangoapp
+from droplet import djangoapp, launch
 
 SETTINGS = """
 import sys
@@ -80,3 +80,13 @@ def test_settings_that_look_at_the_command_are_asked_as_by_collectstatic(tmp_pat
     words = [sys.executable, "-c", djangoapp._ASK]
     done = subprocess.run(words, env=_project(tmp_path), capture_output=True, text=True, check=True)
     assert '["/assets/", "collected"]' == done.stdout.strip()
+
+
+def test_settings_that_the_apps_values_name_are_wrapped_too(tmp_path: Path) -> None:
+    """Without the wrapper no address of the droplet would be allowed, and every visitor be answered 400."""
+    ours = _project(tmp_path)
+    (tmp_path / "production.py").write_text("from own import *\nALLOWED_HOSTS = ['shop.example']\n")
+    values = {"DJANGO_SETTINGS_MODULE": "production"}
+    assert "500 ['shop.example', '10.0.0.7'" in _visit(launch.environment(ours, values)).stdout
+    del ours["CLOUDSHIP_DJANGO_SETTINGS"]
+    assert "production" == launch.environment(ours, values)["DJANGO_SETTINGS_MODULE"]

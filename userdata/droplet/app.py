@@ -66,7 +66,9 @@ def detect(tree: Path, settings: Settings) -> App:
         SettingsError: pyproject.toml cannot be read.
     """
     try:
-        return replace(_detected(tree, settings), processes=procfile.read(tree))
+        found = _detected(tree, settings)
+        doubts = hints.doubts(tree, settings.app, packages=found.requirements.mode != "none")
+        return replace(found, processes=procfile.read(tree), warnings=(*found.warnings, *doubts))
     except RequirementsError as error:
         raise AppError(str(error), (), error.next_step) from error
     except procfile.ProcfileError as error:
@@ -95,7 +97,13 @@ def _looked_at(tree: Path, settings: Settings) -> Optional[App]:
     folder = next((one for one in _STATIC_FOLDERS if (tree / one / "index.html").is_file()), None)
     if folder:
         shown = "index.html" if folder == "." else f"{folder}/index.html"
-        return App(STATIC, f"static site: {shown}, no Python at all", NO_SERVER, directory=folder)
+        return App(
+            STATIC,
+            f"static site: {shown}, no Python at all",
+            NO_SERVER,
+            directory=folder,
+            warnings=hints.unbuilt(tree / folder),
+        )
     return None
 
 
@@ -104,7 +112,8 @@ def _nothing(tree: Path) -> AppError:
     faults = hints.obstacles(tree)
     below = _below(tree)
     faults += [f"{folder}/ holds one: {why}" for folder, why in below]
-    step = f"name that folder: {below[0][0]}" if below else 'app = "module:callable" in cloudship.toml'
+    step = f'{"mend what is named above, or " if faults else ""}app = "module:callable" in cloudship.toml'
+    step = f"name that folder: {below[0][0]}" if below else step
     return AppError(f"No app was found here; looked for {_LOOKED_FOR}", tuple(faults), step)
 
 

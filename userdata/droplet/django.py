@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Tuple
 
-from droplet import syntax
+from droplet import syntax, text
 
 _SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""")
 
@@ -27,13 +27,23 @@ class Project:
 def find(tree: Path) -> Optional[Project]:
     """Find the project in a tree, at its root or one folder below."""
     for manage in (tree / "manage.py", *sorted(tree.glob("*/manage.py"))):
-        match = _SETTINGS.search(manage.read_text(encoding="utf-8", errors="replace")) if manage.is_file() else None
+        match = _SETTINGS.search(text.read(manage)) if manage.is_file() else None
         if match:
             return _project(tree, manage.parent, match.group(1))
     return None
 
 
 def _project(tree: Path, root: Path, settings: str) -> Project:
+    """Look at a project; where the module that is served names other settings than manage.py, those are served."""
+    found = _with_settings(tree, root, settings)
+    served = syntax.module_file(root, found.target.partition(":")[0])
+    match = _SETTINGS.search(text.read(served)) if served else None
+    if match is None or match.group(1) == settings or syntax.module_file(root, match.group(1)) is None:
+        return found
+    return _with_settings(tree, root, match.group(1))
+
+
+def _with_settings(tree: Path, root: Path, settings: str) -> Project:
     values = _settings_values(root, settings)
     package = settings.split(".", maxsplit=1)[0]
     wsgi, asgi = values.get("WSGI_APPLICATION"), values.get("ASGI_APPLICATION")

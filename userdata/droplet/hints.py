@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import List
+from typing import List, Optional, Tuple
 
-from droplet import syntax, wsgi
+from droplet import procfile, syntax, text, wsgi
 
 _SHOWN = 4
 _PROGRAM = re.compile(r"^if __name__ == [\"']__main__[\"']|\.serve_forever\(|^asyncio\.run\(", re.MULTILINE)
@@ -15,6 +15,32 @@ _OF_FRAMEWORKS = {
     "gradio": "GRADIO_SERVER_PORT=$PORT python {name}",
     "nicegui": "python {name}",
 }
+
+
+def doubts(tree: Path, target: Optional[str], *, packages: bool) -> Tuple[str, ...]:
+    """
+    Say what the writer of an app may have meant otherwise.
+
+    Args:
+        tree: the app.
+        target: module:callable, as the settings name it.
+        packages: whether a file names the app's packages.
+    """
+    found = [*procfile.notes(tree)]
+    module = (target or "").partition(":")[0]
+    if module and not any(syntax.module_file(root, module) for root in (tree, tree / "src")):
+        found.append(f"{module} is not in the app: a package that it installs has to bring it")
+    if not packages and (tree / "environment.yml").is_file():
+        found.append("environment.yml is not read; name the packages in requirements.txt")
+    return tuple(found)
+
+
+def unbuilt(folder: Path) -> Tuple[str, ...]:
+    """Say that a page may be what its pages are made of: as they are, browsers show nothing."""
+    package = folder / "package.json"
+    if not package.is_file() or '"build"' not in text.read(package):
+        return ()
+    return ("package.json has a build step, which is not run: run it here, and name the folder that it makes",)
 
 
 def obstacles(tree: Path) -> List[str]:
@@ -37,7 +63,7 @@ def _programs(tree: Path) -> List[str]:
         parsed = syntax.parse(path)
         roots = syntax.imported_roots(parsed) if parsed else set()
         line = next((shown for name, shown in _OF_FRAMEWORKS.items() if name in roots), None)
-        if line is None and parsed and _PROGRAM.search(path.read_text(encoding="utf-8")):
+        if line is None and parsed and _PROGRAM.search(text.read(path)):
             line = "python {name}"
         if line is not None:
             found.append(f"{path.name} runs by itself: in a Procfile, write web: {line.format(name=path.name)}")

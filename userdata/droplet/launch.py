@@ -15,6 +15,7 @@ from typing import Any, Dict, List
 
 PLAN, SECRETS = "process.json", "env.json"
 BUILT_IN = ("exec", "cd", ".", "set", "export", "eval", ":", "exit", "trap", "umask", "ulimit", "unset", "read", "wait")
+DJANGO, WRAPPED = "DJANGO_SETTINGS_MODULE", "CLOUDSHIP_DJANGO_SETTINGS"
 OURS = ("CLOUDSHIP_SOCKET", "CLOUDSHIP_RELEASE", "CLOUDSHIP_PROCESS", "PORT")  # they name the place; they stay ours
 
 
@@ -26,7 +27,10 @@ def read(path: str) -> Dict[str, Any]:
 
 def environment(ours: Dict[str, str], secrets: Dict[str, str]) -> Dict[str, str]:
     """Lay the app's own values over what every process sees."""
-    return {**ours, **secrets, **{name: ours[name] for name in OURS if name in ours}}
+    whole = {**ours, **secrets, **{name: ours[name] for name in OURS if name in ours}}
+    if WRAPPED in ours and DJANGO in secrets:  # settings that the app names are wrapped like those that were found
+        whole.update({DJANGO: ours[DJANGO], WRAPPED: secrets[DJANGO]})
+    return whole
 
 
 def shell(line: str) -> List[str]:

@@ -84,7 +84,7 @@ def base_environment(layout: Layout, number: int, app: App, environment: Optiona
     if environment:
         found.update(PATH=f"{environment}/bin:{found['PATH']}", VIRTUAL_ENV=str(environment))
     if app.django_settings:
-        found.update(DJANGO_SETTINGS_MODULE="cloudship_settings", CLOUDSHIP_DJANGO_SETTINGS=app.django_settings)
+        found.update({launch.DJANGO: "cloudship_settings", launch.WRAPPED: app.django_settings})
         found["PYTHONPATH"] = f"{layout.release(number) / 'generated'}:{found['PYTHONPATH']}"
     return found
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Tuple
+
+from droplet import text
 
 _LINE = re.compile(r"([A-Za-z0-9_-]+):[ \t]*(.+)")
 _LONGEST = 60  # letters of a name: it goes into the name of a unit
@@ -26,9 +28,7 @@ def read(tree: Path) -> Dict[str, str]:
     path = tree / "Procfile"
     if not path.is_file():
         return {}
-    # Only a line end ends a line: `splitlines` would cut a command at letters that a shell takes as any other.
-    lines = [line.strip(_BLANKS) for line in path.read_text(encoding="utf-8", errors="replace").split("\n")]
-    matches = (_LINE.fullmatch(line) for line in lines if not line.startswith("#"))
+    matches = (_LINE.fullmatch(line) for line in _lines(path))
     found = {match.group(1): match.group(2) for match in matches if match and match.group(2).split()}
     for name, line in found.items():
         if len(name) > _LONGEST:
@@ -38,6 +38,26 @@ def read(tree: Path) -> Dict[str, str]:
         if "\0" in line:
             raise ProcfileError(f"Procfile: the command of {name} holds a zero byte")
     return found
+
+
+def notes(tree: Path) -> Tuple[str, ...]:
+    """Name what is passed over in a Procfile, where its writer may believe that it counts."""
+    path = tree / "Procfile"
+    if not path.is_file():
+        return ()
+    found = read(tree)
+    if "web" not in found and "web" in map(str.lower, found):
+        return ("Procfile: the line of the site begins with web: in small letters",)
+    odd = next((line for line in _lines(path) if line and not _LINE.fullmatch(line)), None)
+    if odd:
+        return (f"Procfile: {odd!r} is passed over; a line is NAME: COMMAND, as in web: gunicorn app:app",)
+    return () if found else ("Procfile: it names no process and is passed over",)
+
+
+def _lines(path: Path) -> List[str]:
+    # Only a line end ends a line: `splitlines` would cut a command at letters that a shell takes as any other.
+    lines = (line.strip(_BLANKS) for line in text.read(path).split("\n"))
+    return [line for line in lines if not line.startswith("#")]
 
 
 def gunicorn_config(line: str) -> Optional[str]:

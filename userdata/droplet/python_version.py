@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Optional, Tuple
 
+from droplet import text
+
 FILES = (".python-version", "runtime.txt")
 
 
@@ -22,8 +24,8 @@ def wanted(tree: Path, configured: Optional[str], required: Optional[str]) -> Op
         return configured
     for name in FILES:
         path = tree / name
-        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-        match = re.search(r"(?<![0-9])[0-9]{1,4}(\.[0-9]{1,4}){0,2}(?![0-9])", text)
+        told = text.read(path) if path.is_file() else ""
+        match = re.search(r"(?<![0-9])[0-9]{1,4}(\.[0-9]{1,4}){0,2}(?![0-9])", told)
         if match:
             return match.group(0)
     return required

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, FrozenSet, Iterable, List, Optional, Set, Tuple
 
-from droplet import python_version, toml
+from droplet import python_version, text, toml
 
 _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 _INCLUDE = re.compile(r"\s*(?:-r|--requirement|-c|--constraint)[\s=]+(\S+)")
+_PATH = re.compile(r"\s*(?:(?:-e|--editable)[\s=]+)?(\.\.?(?:/[^\s\[;#]*)?)(?=[\s\[;]|$)")
+_FILE, _FOLDER = "requirements.txt", [f"requirements/{name}.txt" for name in ("production", "prod", "base")]
 _UNLOCKED = {
     "Pipfile": "pipenv lock",
     "Pipfile.lock": "git add Pipfile",
@@ -51,7 +53,7 @@ def find(tree: Path) -> Requirements:
     Find what a tree's packages are installed from.
 
     A lock file comes first where the file beside it names the app's packages: nothing else is as exact. Then
-    requirements.txt, pyproject.toml, setup.py.
+    requirements.txt, pyproject.toml, a folder of requirements, setup.py.
 
     Raises:
         RequirementsError: only files of a tool that is not ours to run.
@@ -63,9 +65,8 @@ def find(tree: Path) -> Requirements:
     locked = _locked(tree, project, poetry, python)
     if locked:
         return locked
-    if (tree / "requirements.txt").is_file():
-        files, names = _lines(tree, "requirements.txt")
-        return Requirements("requirements", tuple(files), frozenset(names), python)
+    if (tree / _FILE).is_file():
+        return _of_lines(tree, _FILE, python)
     if "dependencies" in project:
         names = {_normal(one) for one in toml.texts(project["dependencies"])}
         return Requirements("pyproject", ("pyproject.toml",), frozenset(names), python)
@@ -74,18 +75,26 @@ def find(tree: Path) -> Requirements:
     for name, command in _UNLOCKED.items():
         if (tree / name).is_file():
             raise RequirementsError(f"{name} alone does not say what to install", command)
+    lines = next((name for name in _FOLDER if (tree / name).is_file()), None)
+    if lines:
+        return _of_lines(tree, lines, python)
     if (tree / "setup.py").is_file() or (tree / "setup.cfg").is_file():
         files = [name for name in ("setup.py", "setup.cfg", "pyproject.toml") if (tree / name).is_file()]
-        text = "\n".join((tree / name).read_text(encoding="utf-8", errors="replace") for name in files)
-        return Requirements("project", tuple(files), frozenset(_quoted_names(text)), python)
+        told = "\n".join(text.read(tree / name) for name in files)
+        return Requirements("project", tuple(files), frozenset(_quoted_names(told)), python)
     return Requirements("none", (), frozenset(), python)
+
+
+def _of_lines(tree: Path, name: str, python: Optional[str]) -> Requirements:
+    files, names = _lines(tree, name)
+    return Requirements("requirements", tuple(files), frozenset(names), python)
 
 
 def _locked(
     tree: Path, project: Dict[str, Any], poetry: Dict[str, Any], python: Optional[str]
 ) -> Optional[Requirements]:
     own = toml.texts(project.get("dependencies"))
-    plain = (tree / "requirements.txt").is_file()
+    plain = (tree / _FILE).is_file()
     if (tree / "uv.lock").is_file() and (own or not plain):
         held = _in_uv_lock(tree / "uv.lock")
         lacking = sorted({_normal(one) for one in own} - held)
@@ -97,7 +106,7 @@ def _locked(
         names = {_normal(one) for one in (*own, *named)} | _in_poetry_lock(tree / "poetry.lock")
         return _of_lock("poetry.lock", "pyproject.toml", names, python)
     if (tree / "Pipfile.lock").is_file() and (tree / "Pipfile").is_file():
-        told = toml.parse((tree / "Pipfile").read_text(encoding="utf-8", errors="replace"))
+        told = toml.parse(text.read(tree / "Pipfile"))
         asked = toml.table(told, "requires")
         wanted = asked.get("python_full_version") or asked.get("python_version") or python
         here = (*toml.table(told, "packages"), *_in_pipfile_lock(tree / "Pipfile.lock"))
@@ -170,29 +179,37 @@ def _lines(tree: Path, name: str) -> Tuple[List[str], List[str]]:
     Read a requirements file and all that it includes; each once.
 
     Raises:
-        RequirementsError: it includes what is not in the tree: a file of this machine would go along.
+        RequirementsError: it names what is not in the tree: that cannot be installed, or is a file of this machine.
     """
     files, names, waiting = [], [], [name]
+    _check(tree, name, name)
     while waiting:
         current = waiting.pop(0)
-        if not _is_inside(tree, current):
-            raise RequirementsError(f"{name} includes {current}, which is not in the app", f"copy it beside {name}")
         if current in files or not (tree / current).is_file():
             continue
         files.append(current)
-        for line in (tree / current).read_text(encoding="utf-8", errors="replace").splitlines():
-            include = _INCLUDE.match(line)
-            if include:
+        for line in text.read(tree / current).splitlines():
+            include, local = _INCLUDE.match(line), _PATH.match(line)
+            if include and "://" not in include.group(1):
                 waiting.append(os.path.normpath(os.path.join(os.path.dirname(current), include.group(1))))
+                _check(tree, current, waiting[-1])
+            elif local:
+                _check(tree, current, os.path.normpath(local.group(1)))
             elif _NAME.match(line):
                 names.append(_normal(line))
     return files, names
 
 
+def _check(tree: Path, file: str, named: str) -> None:
+    if not (_is_inside(tree, named) and (tree / named).exists()):
+        step = f"bring {named} into the app, where git does not ignore it, and name it there"
+        raise RequirementsError(f"{file} names {named}, which is not in the app", step)
+
+
 def _is_inside(tree: Path, name: str) -> bool:
     """Whether a file lies in the tree, links followed."""
     root = os.path.realpath(str(tree))
-    return "\0" not in name and os.path.realpath(os.path.join(root, name)).startswith(root + os.sep)
+    return "\0" not in name and (os.path.realpath(os.path.join(root, name)) + os.sep).startswith(root + os.sep)
 
 
 def _normal(requirement: str) -> str:

@@ -10,7 +10,7 @@ from typing import Dict, List, Optional, Tuple
 def parse(path: Path) -> Optional[ast.Module]:
     """Read a module's syntax tree; None when it is not there or is no Python of this version."""
     try:
-        return ast.parse(path.read_text(encoding="utf-8"))
+        return ast.parse(path.read_bytes())  # as Python does: a byte order mark and a named encoding count
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):  # the last two of brackets without end
         return None
 
@@ -18,7 +18,7 @@ def parse(path: Path) -> Optional[ast.Module]:
 def fault(path: Path) -> Optional[str]:
     """Say why a module is no Python of this version; None when it is, or is not there."""
     try:
-        ast.parse(path.read_text(encoding="utf-8"))
+        ast.parse(path.read_bytes())
     except SyntaxError as error:
         return f"syntax error in line {error.lineno}: {error.msg}"
     except (RecursionError, MemoryError):

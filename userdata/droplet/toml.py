@@ -28,7 +28,7 @@ def read(path: Path) -> Dict[str, Any]:
     if tomllib is None:
         raise TomlError("this Python reads no TOML: tomli is missing")
     try:
-        return dict(tomllib.loads(path.read_text(encoding="utf-8")))
+        return dict(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except (OSError, ValueError, RecursionError) as error:
         raise TomlError(f"{path.name} cannot be read: {error}") from error
 
