@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from cloudship.config import APP_KEYS, FILE_NAME
 from cloudship.errors import AppNotUnderstood, ConfigError
 from cloudship.models import Value
 from cloudship.render import userdata_folder
@@ -52,7 +53,7 @@ def inspect(tree: Path, override: Mapping[str, Any]) -> AppInfo:
         settings = settings_module.load(tree, override)
         found = app_module.detect(tree, settings)
     except settings_module.SettingsError as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(_placed(str(error), tree, override)) from error
     except app_module.AppError as error:
         raise AppNotUnderstood(str(error), evidence=error.candidates, next_step=error.next_step or None) from error
     return AppInfo(
@@ -71,6 +72,14 @@ def inspect(tree: Path, override: Mapping[str, Any]) -> AppInfo:
         health_timeout=settings.health_timeout,
         apt=settings.apt,
     )
+
+
+def _placed(message: str, tree: Path, override: Mapping[str, Any]) -> str:
+    """Name the file of a key that cannot be, where it stands in the tree and not outside."""
+    key = message.partition(":")[0].partition(".")[0]
+    if key in override or key not in APP_KEYS:
+        return message
+    return f"{FILE_NAME if (tree / FILE_NAME).is_file() else 'pyproject.toml'}: {message}"
 
 
 def dependency_archive(tree: Path, info: AppInfo) -> bytes | None:

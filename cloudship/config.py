@@ -27,6 +27,7 @@ from pydantic_settings import (
 )
 from typing_extensions import TypedDict
 
+from cloudship import refusals
 from cloudship.errors import ConfigError
 from cloudship.legible import typed
 from cloudship.models import Cloud, Secret, ShipName, Value
@@ -217,15 +218,16 @@ def load(
     Raises:
         ConfigError: a file that cannot be read, an unknown key, a value that cannot be.
     """
-    own = _of_tree(tree) if tree is not None else {}
+    own = _with_units(_of_tree(tree)) if tree is not None else {}
     ignored = tuple(sorted(set(own) - APP_KEYS)) if foreign else ()
     own = {key: value for key, value in own.items() if key not in ignored}
-    outside = _merged(
-        _of_file(file) if file is not None else {},
-        _of_environment(environ),
-        {key: value for key, value in (given or {}).items() if value is not None},
+    layers = (
+        (str(file), _with_units(_of_file(file)) if file is not None else {}),
+        (refusals.VARIABLES, _of_environment(environ)),
+        ("", {key: value for key, value in (given or {}).items() if value is not None}),
     )
-    config = _validated(_merged(own, outside))
+    outside = _merged(*(told for _, told in layers))
+    config = _validated((_written_in(tree), own), *layers)
     app_keys = {key: value for key, value in _plain(config).items() if key in APP_KEYS & set(outside)}
     return Loaded(config, app_keys, ignored)
 
@@ -243,13 +245,23 @@ def _of_tree(tree: Path) -> dict[str, Any]:
     return _toml(own)
 
 
+def _with_units(table: dict[str, Any]) -> dict[str, Any]:
+    """Take a bare number for no duration: whoever writes `ttl = 2` does not mean seconds; programs that give one do."""
+    bare = isinstance(table.get("ttl"), int)
+    return {**table, "ttl": str(table["ttl"])} if bare else table
+
+
+def _written_in(tree: Path | None) -> str:
+    return FILE_NAME if tree is None or (tree / FILE_NAME).is_file() else "pyproject.toml"
+
+
 def _of_file(path: Path) -> dict[str, Any]:
     try:
         there = path.is_file()
     except (OSError, ValueError):  # too long for a path, or a zero byte in it
         there = False
     if not there:
-        raise ConfigError(f"The configuration file {typed(str(path))} does not exist")
+        raise ConfigError(f"The configuration file {typed(str(path))} does not exist, or is no file")
     return _toml(path)
 
 
@@ -304,22 +316,14 @@ def _merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
     return whole
 
 
-def _validated(values: Mapping[str, Any]) -> Config:
+def _validated(*layers: tuple[str, Mapping[str, Any]]) -> Config:
     try:
-        return Config(**values)
+        return Config(**_merged(*(told for _, told in layers)))
     except ValidationError as error:
-        faults = [_fault(fault) for fault in error.errors(include_input=False, include_url=False)]
-        raise ConfigError(faults[0], evidence=faults[1:]) from None
-
-
-def _fault(fault: Any) -> str:
-    key = ".".join(str(part) for part in fault["loc"] if not str(part).startswith("function-"))
-    if fault["type"] != "extra_forbidden":
-        return f"{key}: {fault['msg'].removeprefix('Value error, ')}"
-    table = Health.model_fields if key.startswith("health.") else Config.model_fields
-    near = difflib.get_close_matches(key.rpartition(".")[2], table, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(table))}"
-    return f"{key}: there is no such key{hint}"
+        tables = {"": Config.model_fields, "health": Health.model_fields}
+        found = error.errors(include_input=False, include_url=False)
+        first, *others = (refusals.told(fault, tables, layers) for fault in found)
+        raise ConfigError(first, evidence=others) from None
 
 
 def _plain(config: Config) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import datetime, timezone
 from enum import Enum
 from ipaddress import IPv4Address
@@ -66,7 +67,8 @@ def ship_name(text: str) -> str:
 
 def as_ship_name(text: str) -> str:
     """Make what could be a ship's name of any text: the rule still has to be asked."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).lstrip("-0123456789")[:40].rstrip("-")
+    plain = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    return re.sub(r"[^a-z0-9]+", "-", plain.lower()).lstrip("-0123456789")[:40].rstrip("-")
 
 
 def _would_do(text: str) -> str:

@@ -161,6 +161,9 @@ def _all_names(cloud: Any, *, yes: bool) -> list[str]:
         print(f"{ship.name}  {ship.url}  {ship.cloud.value}  droplet {ship.droplet_id}", file=sys.stderr)
     if found and not yes:
         if not sys.stdin.isatty():
-            raise ConfigError(f"--all would take down {len(found)} ships", next_step="cloudship down --all --yes")
+            raise ConfigError(
+                f"--all would take down {len(found)} ship{'s' if len(found) > 1 else ''}",
+                next_step="cloudship down --all --yes",
+            )
         typer.confirm(f"Take down these {len(found)} ships?", abort=True, err=True)
     return sorted({ship.name for ship in found})

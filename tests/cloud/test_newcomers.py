@@ -29,6 +29,8 @@ FOLDERS: dict[str, dict[str, str]] = {
     "key": {"app.py": FLASK, "deploy_key": "-----BEGIN OPENSSH PRIVATE KEY-----\nx\n"},
     "toml": {"app.py": FLASK, "cloudship.toml": "name = [\n"},
     "typo": {"app.py": FLASK, "cloudship.toml": 'relase = "x"\n'},
+    "wrong": {"app.py": FLASK, "cloudship.toml": 'shared = "media"\n'},
+    "away": {"app.py": FLASK, "requirements.txt": "-r base.txt\n"},
     "both": {"app.py": FLASK, "cloudship.toml": 'size = "x"\n', "pyproject.toml": '[tool.cloudship]\nsize = "x"\n'},
 }
 # words, then what the message says, then what is to be typed instead
@@ -52,6 +54,10 @@ MISTAKES: dict[tuple[str, ...], tuple[str, str]] = {
     ("up", "good@main"): ("has no commit 'main'", "git -C"),
     ("up", "ftp://example.org/x"): ("is no URL that is fetched from", "git URL"),
     ("up", "good", "--name", "My Shop"): ("'My Shop' is no name for a ship", "'my-shop' would do"),
+    ("up", "good", "--name", "Café Süd"): ("'Café Süd' is no name for a ship", "'cafe-sud' would do"),
+    ("up", "wrong"): ("cloudship.toml: shared: a list of texts", 'such as ["one", "two"]'),
+    ("up", "away"): ("requirements.txt names base.txt, which is not in the app", "bring base.txt into the app"),
+    ("up", "good", "--config", "notes"): ("The configuration file notes does not exist, or is no file", ""),
     ("up", "good", "--env", "DEBUG"): ("--env DEBUG: write it as NAME=value", ""),
     ("up", "good", "--env-file", "no.env"): ("no.env cannot be read: No such file or directory", ""),
     ("up", "good", "--app", "app.py"): ('write it as "module:callable"', ""),

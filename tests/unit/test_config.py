@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,6 +77,50 @@ def test_what_cannot_be_is_refused_by_key(tmp_path: Path, text: str, message: st
     with pytest.raises(ConfigError, match=message) as caught:
         load(tmp_path, environ={})
     assert 2 == caught.value.exit_status
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("app = 5", "cloudship.toml: app: a text in quotes belongs here"),
+        ('env = "x"', "cloudship.toml: env: a table belongs here"),
+        ("health = 1", "cloudship.toml: health: a table belongs here"),
+        ('[health]\nstatus = "abc"', "cloudship.toml: health.status: a whole number belongs here"),
+        ("[health]\nstatus = 7", "cloudship.toml: health.status: it is to be greater than or equal to 100"),
+        ('[health]\npath = "up"', "cloudship.toml: health.path: it begins with /"),
+        ('watch = "long"', "cloudship.toml: watch: a number belongs here"),
+        ("apt = 1", "cloudship.toml: apt: a list belongs here"),
+        ('cloud = "aws"', "cloudship.toml: cloud: it is to be 'local' or 'digitalocean'"),
+        ('region = "a b"', "cloudship.toml: region: letters, digits"),
+        ("ttl = 2", "cloudship.toml: ttl: '2' is no duration; write it like 2h"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_in_words(tmp_path: Path, text: str, message: str) -> None:
+    """Where it is written, and what belongs there, without a library's own words."""
+    (tmp_path / "cloudship.toml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, environ={})
+    assert str(caught.value).startswith(message)
+
+
+def test_a_refusal_names_the_place_that_won(tmp_path: Path) -> None:
+    """The file, the variable or, for a keyword, the key alone; of a table's keys each its own."""
+    (tmp_path / "pyproject.toml").write_text('[tool.cloudship]\nttl = "soon"\n[tool.cloudship.health]\nstatus = 1\n')
+    outside = tmp_path / "other.toml"
+    outside.write_text('ttl = "later"\n')
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"environ": {}}, "pyproject.toml: ttl: 'soon'"),
+        ({"environ": {}, "file": outside}, f"{outside}: ttl: 'later'"),
+        ({"environ": {"CLOUDSHIP_TTL": "now"}, "file": outside}, "CLOUDSHIP_TTL: 'now'"),
+        ({"environ": {"CLOUDSHIP_TTL": "now"}, "given": {"ttl": "never"}}, "ttl: 'never'"),
+        ({"environ": {"CLOUDSHIP_TTL": "2h", "CLOUDSHIP_HEALTH_PATH": "/"}}, "pyproject.toml: health.status"),
+        ({"environ": {"CLOUDSHIP_TTL": "2h", "CLOUDSHIP_HEALTH_STATUS": "2"}}, "CLOUDSHIP_HEALTH_STATUS"),
+    ]
+    for keywords, message in cases:
+        with pytest.raises(ConfigError) as caught:
+            load(tmp_path, **keywords)
+        assert str(caught.value).startswith(message)
+    assert 60 == load(tmp_path, environ={}, given={"ttl": 60, "health": {"status": 200}}).config.ttl
 
 
 def test_two_configurations_in_one_tree_are_refused(tmp_path: Path) -> None:

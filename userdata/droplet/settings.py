@@ -197,7 +197,7 @@ def _schedule(key: str, value: Any) -> Tuple[schedule.Job, ...]:
 
 def _texts(key: str, value: Any) -> Tuple[str, ...]:
     if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) and "\0" not in one for one in value):
-        raise SettingsError(f"{key}: a list of texts")
+        raise SettingsError(f'{key}: a list of texts, such as ["one", "two"]')
     return tuple(value)
 
 
