@@ -20,7 +20,7 @@ from cloudship.waiting import REAL, Clock
 _TICK = 0.2  # seconds
 _CHUNK = 65536  # bytes
 DEPLOYED = "refs/cloudship/deployed/"  # no branch: what is sent this way has no history to go on from
-_LAUNCH_AGAIN = "mend it and launch again; --on-failure keep leaves the droplet for a look"
+_LAUNCH_AGAIN = "mend it, and cloudship up again; with --on-failure keep the droplet stays for a look"
 
 
 def repository_url(host: str, name: str) -> str:

@@ -89,13 +89,22 @@ def test_flaskr_unmodified_with_its_database_made_by_a_release_command(
         assert (200, True) == (registered.status_code, "Log In" in registered.text)
 
 
-def test_httpbin_unmodified(launch: Launch, sdists: Path) -> None:
-    """It sees the visitor's address, host and scheme."""
+def test_httpbin_unmodified(launch: Launch, sdists: Path, root: Path) -> None:
+    """It sees the visitor's address, host and scheme; where it is dead, visitors see a page."""
     with launch(next(sdists.glob("httpbin-*")), name="httpbin") as ship:
         told = _get(ship, "get?a=1").json()
         assert {"a": "1"} == told["args"]
         assert ship.url.rstrip("/") == told["url"].partition("/get")[0]
         assert "10.213." in told["origin"]
+        heard = _get(ship, "headers?show_env=1").json()["headers"]
+        visitor = told["origin"]
+        assert (visitor, visitor, "http") == tuple(
+            heard[f"X-{name}"] for name in ("Real-Ip", "Forwarded-For", "Forwarded-Proto")
+        )
+        ship.run("systemctl stop cloudship-app@1.service", root=True)
+        page = _get(ship)
+        assert (502, None) == (page.status_code, page.headers.get("X-Cloudship-Release"))
+        assert (root / "userdata/nginx/unavailable.html").read_text() == page.text
 
 
 def test_a_fresh_django_project(launch: Launch, tmp_path: Path) -> None:

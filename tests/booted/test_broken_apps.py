@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,9 @@ def test_a_broken_app_is_named_and_leaves_nothing(here: Path, tmp_path: Path, ca
     assert (1, "") == (done.returncode, done.stdout)
     assert cause in message
     assert message.count("\n") <= 12
+    assert "\nnext: mend it, and cloudship up again" in message
+    if case == "answers-500":
+        assert re.search(r"does not answer as it should at http://[0-9.]+/: it answered 500\n", message)
     assert 'Traceback (most recent call last):\n  File "/' not in done.stderr.replace(message, "")
     assert [] == [ship.name for ship in fleet.ships(cloud="local") if ship.name == case]
 

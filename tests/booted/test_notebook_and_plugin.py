@@ -1,7 +1,9 @@
-"""The notebook and the fixtures, as their users run them."""
+"""The notebook, the README's lines and the fixtures, as their users run them."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -23,6 +25,18 @@ def test_the_notebook_runs_from_top_to_bottom(here: Path, root: Path) -> None:
     shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert any("<caption><b>quickstart</b>" in output.get("data", {}).get("text/html", "") for output in shown)
     assert [] == [ship.name for ship in fleet.ships(cloud="local") if ship.name == "quickstart"]
+
+
+def test_the_readmes_ten_lines_do_what_they_say(here: Path, root: Path) -> None:
+    """As they stand: the URL with the phases, the page, the version of Python, the log; and then it is gone."""
+    lines = (root / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
+    assert 10 == len(lines.splitlines())
+    done = subprocess.run([sys.executable, "-c", lines], cwd=root, capture_output=True, text=True, check=False)
+    assert 0 == done.returncode, done.stderr
+    assert ("http://10.213.", True) == (done.stdout[:14], "'answer " in done.stdout.splitlines()[0])
+    for shown in ("Ahoy", "\nPython 3.", "GET / "):
+        assert shown in done.stdout
+    assert [] == [ship.name for ship in fleet.ships(cloud="local") if ship.name == "flask-hello"]
 
 
 def test_the_fixture_launches_and_takes_down(

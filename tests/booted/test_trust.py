@@ -14,7 +14,7 @@ import pytest
 import requests
 from heeding import heed
 
-from cloudship import fleet
+from cloudship import drawing, fleet
 from cloudship.errors import HostKeyMismatch
 from cloudship.keys import mint
 from cloudship.local.machines.nspawn.cgroup import groups
@@ -71,13 +71,16 @@ def _droplet() -> Any:
 
 
 def test_systemd_finds_the_apps_unit_well_confined(launch: Callable[..., Any], root: Path) -> None:
-    """`systemd-analyze security` rates it below 4, `nginx -t` and `cloud-init schema` have nothing to say."""
+    """`systemd-analyze security` rates it below 4; nginx and cloud-init have nothing to say, of either document."""
     with launch(root / "examples/flask-hello", name="confined") as ship:
         rating = ship.run("systemd-analyze security --no-pager cloudship-app@1.service | tail -1", root=True).stdout
         assert float(rating.split(":")[1].split()[0]) < 4
         assert 0 == ship.run("nginx -t", root=True).exit_status
         schema = ship.run("cloud-init schema --system", root=True)
         assert (0, False) == (schema.exit_status, "Error" in schema.stdout + schema.stderr)
+        cloned = drawing.rendered(".", git="https://example.org/a.git@main", name="alone", config_file=None)
+        told = ship.run("cat > /root/cloned && cloud-init schema --config-file /root/cloned", root=True, input=cloned)
+        assert (0, False) == (told.exit_status, "Error" in told.stdout + told.stderr), told
         assert "" == ship.run("systemctl --failed --no-legend", root=True).stdout.strip()
         assert "done" in ship.run("cloud-init status --wait", root=True).stdout
 

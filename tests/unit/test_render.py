@@ -79,6 +79,13 @@ def test_letters_of_every_size_pass_through_yaml() -> None:
     assert settings == _droplet(_parsed(PUSHED.model_copy(update={"settings": settings})))["settings"]
 
 
+def test_without_a_key_there_is_no_list_of_them() -> None:
+    """cloud-init's schema wants at least one in it."""
+    assert [{"name": "root", "lock_passwd": True}] == _parsed(CLONED.model_copy(update={"authorized_keys": ()}))[
+        "users"
+    ]
+
+
 def test_the_program_is_packed_whole_and_the_same_each_time() -> None:
     """Equal files give equal bytes."""
     packed = _file(_parsed(PUSHED), "/opt/cloudship/droplet.tar.bz2")

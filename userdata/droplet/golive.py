@@ -40,6 +40,7 @@ def start(layout: Layout, number: int, record: Record, journal: Journal) -> None
     processes = Processes.load(folder)
     if not processes.web:
         return
+    address = first_address()
     with journal.stage("start", unit.name(number)):
         unit.start_web(number, processes.port, folder)
         if layout.live() is None:
@@ -49,7 +50,7 @@ def start(layout: Layout, number: int, record: Record, journal: Journal) -> None
             got = probe.until_healthy(
                 layout.socket(number),
                 record.health_path,
-                first_address(),
+                address,
                 status=record.health_status,
                 limit=record.health_timeout,
                 dead=lambda: unit.death(number),
@@ -61,7 +62,9 @@ def start(layout: Layout, number: int, record: Record, journal: Journal) -> None
     except StageError as error:
         time.sleep(0.05)  # the last words may still be on their way to the journal
         hint = " (nothing listens on its PORT)" if processes.port and not _listens(processes.port) else ""
-        raise StageError(f"the app does not answer: {error}{hint}", unit.last_lines(number)) from error
+        where = f"http://{address}{record.health_path}"
+        message = f"the app does not answer as it should at {where}: {error}{hint}"
+        raise StageError(message, unit.last_lines(number)) from error
 
 
 @contextmanager

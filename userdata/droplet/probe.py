@@ -99,4 +99,4 @@ def until_healthy(
             if errors >= 5:
                 break
         time.sleep(0.05)
-    raise StageError(f"GET {url}: {last}" + ("" if errors >= 5 else f", for {limit:g} s"))
+    raise StageError(last + ("" if errors >= 5 else f", for {limit:g} s"))
