@@ -79,7 +79,7 @@ def test_systemd_finds_the_apps_unit_well_confined(launch: Callable[..., Any], r
         schema = ship.run("cloud-init schema --system", root=True)
         assert (0, False) == (schema.exit_status, "Error" in schema.stdout + schema.stderr)
         cloned = drawing.rendered(".", git="https://example.org/a.git@main", name="alone", config_file=None)
-        told = ship.run("cat > /root/cloned && cloud-init schema --config-file /root/cloned", root=True, input=cloned)
+        told = ship.run("cat > ~/cloned && cloud-init schema --config-file ~/cloned", root=True, input=cloned)
         assert (0, False) == (told.exit_status, "Error" in told.stdout + told.stderr), told
         assert "" == ship.run("systemctl --failed --no-legend", root=True).stdout.strip()
         assert "done" in ship.run("cloud-init status --wait", root=True).stdout
