@@ -148,7 +148,7 @@ def _brought_up(drawn: Draft, droplet: Droplet, limits: Timeouts, clock: Clock, 
     """Log in, rotate the host key, release, and wait for the answer; gives the droplet then, and the release."""
     plan, tell = drawn.plan, story.tell
     files, address = launch_files(plan.cloud, plan.name, plan.launch), str(droplet.ip_address)
-    alive = _alive(drawn.client, droplet, clock)
+    alive = _alive(drawn, droplet, clock)
     with story.phase(Phase.SSH):
         shell = readiness.reachable(address, files, timeouts=limits, alive=alive, clock=clock, notify=tell)
     with story.phase(Phase.HOST_KEY) as outcome:
@@ -234,7 +234,7 @@ def _answering(drawn: Draft, droplet: Droplet, release: int, limits: Timeouts, c
         path=app.health_path,
         status=app.health_status,
         timeouts=limits,
-        alive=_alive(drawn.client, droplet, clock),
+        alive=_alive(drawn, droplet, clock),
         clock=clock,
         notify=story.tell,
     )
@@ -344,11 +344,13 @@ def _settle(drawn: Draft, droplet_id: int) -> None:
     teardown.retire_tag(drawn.client, tags.pending_tag(drawn.plan.deadline), droplet_id)
 
 
-def _alive(client: Client, droplet: Droplet, clock: Clock) -> Callable[[], str | None]:
+def _alive(drawn: Draft, droplet: Droplet, clock: Clock) -> Callable[[], str | None]:
     """Make the question whether a droplet still lives; it asks the API at most once in five seconds."""
-    last = [clock.monotonic()]
+    client, expires, last = drawn.client, drawn.plan.expires, [clock.monotonic()]
 
     def ask() -> str | None:
+        if expires is not None and client.now(clock) >= expires:
+            return "its time was over before it answered; give it a longer --ttl"
         if clock.monotonic() - last[0] < 5:  # noqa: PLR2004
             return None
         last[0] = clock.monotonic()

@@ -59,7 +59,7 @@ def test_a_droplet_brings_the_app_up_by_itself(here: Path, repository: str) -> N
     droplet_id = client.create_droplet(request)
     try:
         url = f"http://{client.droplet(droplet_id).ip_address}/"
-        deadline, release = time.monotonic() + 90, None
+        deadline, release = time.monotonic() + 400, None
         while release is None and time.monotonic() < deadline:
             try:
                 release = look(url, limit=2).release
