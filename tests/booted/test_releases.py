@@ -216,11 +216,10 @@ def test_errors_after_the_switch_roll_back_by_themselves(ship: Any, app: Path, t
 @pytest.mark.parametrize(
     ("dying", "cause"),
     [
-        ("threading.Timer(3, os.kill, (os.getppid(), 9)).start()", "the process ended"),
         ("threading.Timer(5, os.kill, (os.getppid(), 9)).start()", "the process ended"),
         ("threading.Timer(5, os._exit, (1,)).start()", "of its workers died"),
     ],
-    ids=["after 3 s", "after 5 s", "its workers after 5 s"],
+    ids=["after 5 s", "its workers after 5 s"],
 )
 def test_a_release_that_dies_after_the_switch_refuses_nobody(
     ship: Any, app: Path, tmp_path: Path, dying: str, cause: str
@@ -411,7 +410,7 @@ def test_a_rollback_to_a_release_that_still_drains_loses_nothing(ship: Any, app:
 def test_a_release_whose_loops_leave_nothing_of_the_cores_can_be_gone_back_from(
     ship: Any, app: Path, tmp_path: Path
 ) -> None:
-    """A release starts behind whoever has visitors; behind loops that never end it would not come up at all."""
+    """Also on a single core: a release starts behind whoever has visitors, yet not for ever."""
     good = ship.deploy(write(app)).release
     loop = "import threading\ndef loop():\n    while True:\n        pass\n"
     loop += "for _ in range(4):\n    threading.Thread(target=loop, daemon=True).start()\n"
@@ -419,8 +418,14 @@ def test_a_release_whose_loops_leave_nothing_of_the_cores_can_be_gone_back_from(
     ship.deploy(write(tmp_path / "loops", top=loop, cloudship__toml=quick))
     is_over = f"systemctl is-active --quiet cloudship-app@{good}.service || echo over"
     _until(lambda: "over" in ship.run(is_over, root=True).stdout, limit=120)
-    assert good == ship.rollback()
-    assert str(good) == _answered(ship)
+    # A local droplet has its share of all cores of the host; a real one of this size has one core.
+    all_on = "for one in /proc/[0-9]*; do taskset -a -p {} ${{one#/proc/}} >/dev/null 2>&1; done"
+    ship.run(["sh", "-c", all_on.format("1")], root=True)
+    try:
+        assert good == ship.rollback()
+        assert str(good) == _answered(ship)
+    finally:
+        ship.run(["sh", "-c", all_on.format("ffffffff")], root=True)
 
 
 def test_two_deploys_at_once_come_one_after_the_other(ship: Any, app: Path, tmp_path: Path) -> None:
