@@ -86,7 +86,7 @@ class Life:
 
     def unsettled(self, running: int) -> list[str]:
         """Compare the host with what so many machines are; a container that just begins is two processes."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while (now := self.host.traces()) != self.host.expected(running):
             if time.monotonic() > deadline:
                 return [f"{running} run, and there is {dict(now)}"]
@@ -101,7 +101,7 @@ class Life:
 
 def _reached(droplet: dict[str, Any]) -> bool:
     address = droplet["networks"]["v4"][0]["ip_address"]
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         with suppress(OSError), socket.create_connection((address, 22), timeout=1) as connection:
             connection.settimeout(5)
@@ -129,7 +129,7 @@ def life(machines: Path, tmp_path: Path) -> Iterator[Life]:
     yield found
     box.kill()
     assert control.stop(box.directory)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while found.host.traces() and time.monotonic() < deadline:  # the kernel gives a loop device back a moment later
         time.sleep(0.02)
     left = found.host.traces()

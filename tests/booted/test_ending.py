@@ -20,7 +20,7 @@ def test_a_ship_ends_by_itself_and_goes_on_when_it_is_extended(launch: Callable[
     """410 with a page once its time is over, the app stopped; more time brings it back."""
     ship = _launched(partial(launch, root / "examples/flask-hello", name="ending"))
     assert 410 == _eventually(ship, 410)
-    assert "has ended" in requests.get(ship.url, timeout=5).text
+    assert "has ended" in requests.get(ship.url, timeout=30).text
     assert "inactive" == ship.run("systemctl is-active cloudship-app@1.service", root=True).stdout.strip()
     fleet.extend("ending", 3600, cloud="local")
     ship.execute(("cloudship-droplet", "expire"), check=True)  # as its timer does within the minute
@@ -32,7 +32,7 @@ def _launched(up: Callable[..., Any]) -> Any:
     for ttl in (25, 100, 400):
         with suppress(WaitHopeless):
             ship = up(ttl=ttl)
-            if requests.get(ship.url, timeout=5).status_code == 200:
+            if requests.get(ship.url, timeout=30).status_code == 200:
                 return ship
             ship.down()
     pytest.fail("a launch takes longer than any end")
@@ -41,6 +41,6 @@ def _launched(up: Callable[..., Any]) -> Any:
 def _eventually(ship: Any, status: int) -> int:
     deadline, seen = time.monotonic() + 460, 0
     while seen != status and time.monotonic() < deadline:
-        seen = requests.get(ship.url, timeout=5).status_code
+        seen = requests.get(ship.url, timeout=30).status_code
         time.sleep(0.2)
     return seen

@@ -145,7 +145,7 @@ def _live(ship: Any) -> int:
 
 def _until_whole(ship: Any) -> None:
     """Wait until the droplet lets us in again, and visitors are answered."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         try:
             if ship.status()["process"] == "running" and page(ship.url).startswith("200 "):

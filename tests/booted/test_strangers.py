@@ -95,7 +95,7 @@ def test_the_metadata_is_closed_to_every_process_of_the_app(ship: Any, machine: 
 
 
 def _until_said(ship: Any, process: str) -> str:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while "metadata " not in (said := ship.logs(process=process, since="10s ago")):
         assert time.monotonic() < deadline, process
         time.sleep(0.2)
