@@ -57,8 +57,11 @@ def setup(yes: YesOption = False, as_json: JsonOption = False, quiet: QuietOptio
         print("nothing is missing", file=sys.stderr)
     for step in steps if not quiet else ():
         print(f"{step.title}\n    {step.command}", file=sys.stderr)
-    if steps and sys.stdin.isatty() and not yes:
-        typer.confirm("Do it?", default=True, abort=True, err=True)
+    if steps and sys.stdin.isatty() and not yes and not typer.confirm("Do it?", default=True, err=True):
+        raise LocalCloudUnavailable(
+            "Nothing was installed, and droplets cannot boot here without it",
+            next_step="type the commands above yourself, or: cloudship local setup",
+        )
     if steps and asroot.needed():
         asroot.again(["setup", "--yes"], "--quiet")
     elif steps:

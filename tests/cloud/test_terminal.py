@@ -70,3 +70,17 @@ def test_a_second_ctrl_c_says_what_may_be_left_and_gives_the_terminal_back(
     assert "may be left: droplet" in told
     assert "next: cloudship down tiny --cloud local" in told
     assert not screen.cursor_is_hidden
+
+
+def test_setup_asks_before_it_installs_and_takes_no_for_an_answer(tmp_path: Path) -> None:
+    """Each step with the command that does it; nothing is built, and what else can be done is said."""
+    env = {**os.environ, "CLOUDSHIP_CACHE_DIR": str(tmp_path / "cache")}
+    with Screen(120) as screen:
+        screen.start([sys.executable, "-m", "cloudship", "local", "setup"], env)
+        shown = screen.wait_for(lambda text: "Do it? [Y/n]:" in text)
+        assert "build the root file system of ubuntu-20-04-x64, once\n    cloudship local setup" in shown
+        screen.write("n\r")
+        assert 2 == screen.status()
+        assert "error: Nothing was installed" in screen.text
+        assert "next: type the commands above yourself" in screen.text
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
