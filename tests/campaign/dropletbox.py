@@ -216,7 +216,8 @@ class DropletBox:
                 words, stdout=said, stderr=said, stdin=subprocess.DEVNULL, start_new_session=True
             )
         process.returncode = 0  # whoever looks for it does so by its number
-        (self._units / unit).write_text(str(process.pid))
+        with (self._units / unit).open("w") as file:  # not by `write_text`, where a kill would leave it to nobody
+            file.write(str(process.pid))
 
     def _stop(self, unit: str) -> None:
         pid = self._pid(unit)
