@@ -11,7 +11,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional
@@ -60,7 +59,6 @@ def start(layout: Layout, number: int, record: Record, journal: Journal) -> None
                 _warm(layout, number, record, int(processes.environment.get("WEB_CONCURRENCY", "1")))
             _alive(number)
     except StageError as error:
-        time.sleep(0.05)  # the last words may still be on their way to the journal
         hint = " (nothing listens on its PORT)" if processes.port and not _listens(processes.port) else ""
         where = f"http://{address}{record.health_path}"
         message = f"the app does not answer as it should at {where}: {error}{hint}"

@@ -129,6 +129,7 @@ def crashes(number: int, since: float) -> int:
 
 def last_lines(number: int, count: int = GUILTY) -> List[str]:
     """Give the guilty lines of a release's log: the last ones, without what servers always say."""
+    command.output(["timeout", "5", "journalctl", "--sync"])  # the very last may still be on their way
     shown = command.output(["journalctl", "-q", "-o", "cat", "-n", "200", "-u", name(number)])
     return guilty(shown.splitlines())[-count:]
 
