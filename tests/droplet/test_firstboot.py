@@ -68,7 +68,7 @@ def test_git_is_used_as_soon_as_it_is_unpacked(
     """Until somebody hears of it; never before the packages that the app itself needs are there."""
     said, asked = ["Unpacking git (1:2) ...", *["Setting up x (1) ..."] * 3], list[str]()
     for program in ("git", "systemctl"):
-        (tmp_path / program).write_text("#!/bin/sh\n")
+        (tmp_path / program).write_text("#!/bin/sh\necho version 2\n")
         (tmp_path / program).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(apt, "_POLICY", tmp_path / "policy-rc.d")
