@@ -61,7 +61,7 @@ tools:
 
 test: check tools
 	@$(BIN)/cloudship local setup --yes
-	@$(BIN)/pytest -q -n 3 --dist worksteal -m "not booted and not live"
+	@$(BIN)/pytest -q -n 3 --dist load --maxschedchunk 2 -m "not booted and not live"
 	@$(BIN)/pytest -q -m "booted or live"
 
 soak: install

@@ -22,10 +22,11 @@ from cloudship.errors import (
     Conflict,
     LeftBehind,
     NotFound,
+    ShipBusy,
     Terminated,
 )
 from cloudship.events import Destroying, Gone, Noted, Notify, Remained, nobody
-from cloudship.inventory import Found, known_here, others_carry, settled
+from cloudship.inventory import Found, is_gone, known_here, others_carry, settled
 from cloudship.journal import Asked, Journal
 from cloudship.keys import LaunchFiles
 from cloudship.models import Cloud, Destroyed, Droplet, Key, Kind, Left, Receipt, Timeouts
@@ -76,7 +77,7 @@ def down(
     work = _Teardown(client, limits, clock, notify)
     for droplet in found.droplets:
         work.attempt(Kind.DROPLET, str(droplet.id), partial(work.droplet, droplet), droplet.price_hourly)
-    for tag in found.tags if not work.left else ():
+    for tag in (*found.tags, *sorted(work.ends.difference(found.tags))) if not work.left else ():
         work.attempt(Kind.TAG, tag, partial(work.tag, tag, frozenset(one.id for one in found.droplets)))
     for key in found.keys:  # last, as it came first: its name leads whoever goes on from here to the launch's tags
         work.attempt(Kind.KEY, str(key.id), partial(work.key, key))
@@ -160,6 +161,7 @@ class _Teardown:
         self.destroyed: list[Destroyed] = []
         self.left: list[Left] = []
         self.reasons: list[str] = []
+        self.ends: set[str] = set()  # tags of ends that droplets carried at the last look, which may be later ones
 
     def attempt(self, kind: Kind, number: str, act: Callable[[], None], price: float = 0.0) -> None:
         """Destroy one object, and remember how that went."""
@@ -183,7 +185,7 @@ class _Teardown:
         """Destroy a droplet: asked until it is taken, looked for until it is gone, asked again if it stays."""
 
         def gone(_limit: float) -> Ready[None] | Pending:
-            if not _absent(lambda: self._client.droplet(droplet.id)):
+            if not _absent(lambda: self._look(droplet)):
                 _ignoring_absence(lambda: self._client.delete_droplet(droplet.id))
                 if not _absent(lambda: self._client.droplet(droplet.id)):
                     return Pending("the droplet still answers")
@@ -191,6 +193,9 @@ class _Teardown:
             return Pending("the droplet is still listed") if droplet.id in listed else Ready(None)
 
         self._until(f"droplet {droplet.id} to be gone", gone, _GOING)
+
+    def _look(self, droplet: Droplet) -> None:
+        self.ends.update(tags.expiries(self._client.droplet(droplet.id).tags))
 
     def key(self, key: Key) -> None:
         """Remove a key."""
@@ -236,12 +241,27 @@ def extend(client: Client, droplet: Droplet, expires: int) -> None:
 
     The new tag comes before the old one goes, and of several the latest counts: broken off anywhere, the ship has an
     end, and never an earlier one than it had.
+
+    Raises:
+        ShipBusy: somebody took it down meanwhile.
     """
     wanted = tags.expires_tag(expires)
-    client.attach_tag(wanted, droplet.id)
-    for old in tags.expiries(droplet.tags):
-        if old != wanted:
-            retire_tag(client, old, droplet.id)
+    try:
+        client.attach_tag(wanted, droplet.id)
+        for old in tags.expiries(droplet.tags):
+            if old != wanted:
+                retire_tag(client, old, droplet.id)
+    except NotFound:
+        if not is_gone(client, droplet):
+            raise
+    if not is_gone(client, droplet):
+        return
+    if not others_carry(client, wanted, {droplet.id}):  # whoever took the droplet down did not know of it
+        _ignoring_absence(lambda: client.delete_tag(wanted))
+    raise ShipBusy(
+        f"{droplet.name} was taken down from elsewhere while it got more time: droplet {droplet.id} is gone",
+        next_step="cloudship list shows what runs",
+    )
 
 
 def retire_tag(

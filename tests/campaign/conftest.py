@@ -22,10 +22,11 @@ SOAK = os.environ.get("CLOUDSHIP_SOAK") == "1"  # the long campaigns, at the flo
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark everything here."""
+    """Mark everything here, and begin with what takes longest: several processes share it, and end together."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.campaign)
+    items.sort(key=lambda item: (item.get_closest_marker("campaign") is None, item.path.name != "test_lives.py"))
 
 
 @dataclass
