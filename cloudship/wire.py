@@ -13,6 +13,7 @@ import io
 import os
 import socket
 import ssl
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -123,6 +124,7 @@ class Wire:
             Unreachable: no whole answer came.
         """
         sends, began = method != "GET", time.monotonic()
+        earlier = sys.exc_info()[1]  # what is being handled while we are asked, as by a teardown
         shown = url if sends or not params else f"{url}?{urlencode(params, safe=':')}"
         try:
             answer = self._session.request(
@@ -142,7 +144,7 @@ class Wire:
             _read_whole(answer)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             self._trace(method, shown, None, time.monotonic() - began)
-            raise Unreachable(f"No answer from the cloud's API: {reason(error)}") from _fit_to_show(error)
+            raise Unreachable(f"No answer from the cloud's API: {reason(error)}") from _fit_to_show(error, earlier)
         self.last = answer
         self._trace(method, shown, answer.status_code, time.monotonic() - began)
         if 300 <= answer.status_code < 400:  # noqa: PLR2004
@@ -150,10 +152,10 @@ class Wire:
         return answer
 
 
-def _fit_to_show(error: BaseException) -> BaseException | None:
-    """Give an error for a traceback; None where it, or what it came of, shows who logs in at a proxy."""
+def _fit_to_show(error: BaseException, earlier: BaseException | None) -> BaseException | None:
+    """Give an error for a traceback; None where it, or what it came of since, shows who logs in at a proxy."""
     one: BaseException | None = error
-    while one is not None:
+    while one is not None and one is not earlier:
         if typed(str(one)) != str(one):
             return None
         one = one.__cause__ or one.__context__
