@@ -41,7 +41,11 @@ def start(layout: Layout, number: int, record: Record, journal: Journal) -> None
         return
     address = first_address()
     with journal.stage("start", unit.name(number)):
-        unit.start_web(number, processes.port, folder)
+        try:
+            unit.start_web(number, processes.port, folder)
+        except StageError:
+            if unit.death(number) is None:  # else the probe says how it ended, with its own last lines
+                raise
         if layout.live() is None:
             unit.prioritize(number, 0)
     try:
