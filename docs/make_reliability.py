@@ -85,6 +85,8 @@ MENDED = (
     "`--debug` showed the token where an API says it back, and the password of a proxy whose address is none",
     "a value or a password that stood where a name, a file or a verb should was shown by the refusal",
     "a private key in place of the name of its file was shown by the refusal: its beginning and its end",
+    "the tag of an end that was given while the ship was taken down elsewhere stayed: it is taken away, and said so",
+    "an error in a teardown was searched for logins back to the first one of all: it took the better part of a minute",
 )
 TEXT = """# How it is proved that nothing leaks
 
