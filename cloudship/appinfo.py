@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cloudship.config import APP_KEYS, FILE_NAME
+from cloudship.config import APP_KEYS, written_in
 from cloudship.errors import AppNotUnderstood, ConfigError
 from cloudship.models import Value
 from cloudship.render import userdata_folder
@@ -79,7 +79,7 @@ def _placed(message: str, tree: Path, override: Mapping[str, Any]) -> str:
     key = message.partition(":")[0].partition(".")[0]
     if key in override or key not in APP_KEYS:
         return message
-    return f"{FILE_NAME if (tree / FILE_NAME).is_file() else 'pyproject.toml'}: {message}"
+    return f"{written_in(tree)}: {message}"
 
 
 def dependency_archive(tree: Path, info: AppInfo) -> bytes | None:

@@ -227,7 +227,7 @@ def load(
         ("", {key: value for key, value in (given or {}).items() if value is not None}),
     )
     outside = _merged(*(told for _, told in layers))
-    config = _validated((_written_in(tree), own), *layers)
+    config = _validated((written_in(tree), own), *layers)
     app_keys = {key: value for key, value in _plain(config).items() if key in APP_KEYS & set(outside)}
     return Loaded(config, app_keys, ignored)
 
@@ -251,7 +251,8 @@ def _with_units(table: dict[str, Any]) -> dict[str, Any]:
     return {**table, "ttl": str(table["ttl"])} if bare else table
 
 
-def _written_in(tree: Path | None) -> str:
+def written_in(tree: Path | None) -> str:
+    """Name the file in which a tree's own keys stand."""
     return FILE_NAME if tree is None or (tree / FILE_NAME).is_file() else "pyproject.toml"
 
 

@@ -254,8 +254,9 @@ def extend(client: Client, droplet: Droplet, expires: int) -> None:
     except NotFound:
         if not is_gone(client, droplet):
             raise
-    if not is_gone(client, droplet):
-        return
+    else:
+        if not is_gone(client, droplet):
+            return
     if not others_carry(client, wanted, {droplet.id}):  # whoever took the droplet down did not know of it
         _ignoring_absence(lambda: client.delete_tag(wanted))
     raise ShipBusy(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from campaign.dropletbox import DropletBox
 
@@ -14,16 +11,6 @@ from droplet.process import Processes
 WORKER = "web: gunicorn app:app\nworker: sleep 600\n"
 TICK = "watch = 0\ndrain = 1\n[[schedule]]\nname = 'tick'\nrun = 'true'\nwhen = '@daily'\n"
 QUIET = "watch = 0\ndrain = 1\n"
-
-
-@pytest.fixture
-def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DropletBox]:
-    """One droplet."""
-    found = DropletBox(tmp_path)
-    found.make()
-    found.install(monkeypatch)
-    yield found
-    found.power_off()
 
 
 def _released(box: DropletBox, **files: str) -> int:

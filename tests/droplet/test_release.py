@@ -8,7 +8,6 @@ import re
 import socket
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,6 @@ from campaign.dropletbox import DropletBox
 
 from droplet import builds, changing, golive, journal, layout, records, releasing, settling, unit
 from droplet.journal import StageError
-
-
-@pytest.fixture
-def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DropletBox]:
-    """One droplet."""
-    found = DropletBox(tmp_path)
-    found.make()
-    found.install(monkeypatch)
-    yield found
-    found.power_off()
 
 
 def _stages(box: DropletBox, number: int) -> list[str]:

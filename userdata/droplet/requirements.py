@@ -123,16 +123,20 @@ def _tables(told: Any) -> List[Dict[str, Any]]:
     return [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
 
 
+def _packages(lock: Path) -> List[Dict[str, Any]]:
+    return _tables(toml.parse(lock.read_text(encoding="utf-8", errors="replace")).get("package"))
+
+
 def _in_uv_lock(path: Path) -> Set[str]:
     """Name all that a uv.lock knows of, also what is wanted on other systems only; uv itself would not look."""
-    packages = _tables(toml.parse(path.read_text(encoding="utf-8", errors="replace")).get("package"))
+    packages = _packages(path)
     wanted = [one for here in packages for one in _tables(toml.table(here, "metadata").get("requires-dist"))]
     return {_normal(str(one.get("name", ""))) for one in (*packages, *wanted)}
 
 
 def _in_poetry_lock(path: Path) -> Set[str]:
     """Name what a poetry.lock holds for running, not for developing."""
-    packages = _tables(toml.parse(path.read_text(encoding="utf-8", errors="replace")).get("package"))
+    packages = _packages(path)
     return {_normal(str(one.get("name", ""))) for one in packages if "main" in toml.texts(one.get("groups", ["main"]))}
 
 

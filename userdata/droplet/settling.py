@@ -73,8 +73,11 @@ def _watch(layout: Layout, number: int, before: int, log: watching.Log, limit: f
 
 def _ill(number: int, since: float) -> Optional[str]:
     """Say what is wrong with a release's web process; None: nothing."""
+    death = unit.death(number)
+    if death is not None:
+        return death
     crashes = unit.crashes(number, since)
-    return unit.death(number) or (f"{crashes} of its workers died" if crashes >= watching.CRASHES else None)
+    return f"{crashes} of its workers died" if crashes >= watching.CRASHES else None
 
 
 def _go_back(layout: Layout, number: int, before: int, reason: str, journal: Journal) -> None:
