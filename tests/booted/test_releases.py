@@ -76,6 +76,11 @@ def same_state(app: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLOUDSHIP_STATE_DIR", str(app.parent / "state"))
 
 
+def _ask(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
+    connection.request("GET", "/")
+    return connection.getresponse()
+
+
 class Load:
     """A constant load from outside; every answer is kept."""
 
@@ -100,13 +105,13 @@ class Load:
         while not self._stop.is_set():
             began = time.monotonic()
             try:
-                connection = http.client.HTTPConnection(self._address, timeout=10)
-                connection.request("GET", "/")
-                answer = connection.getresponse()
-                answer.read()
+                with (
+                    contextlib.closing(http.client.HTTPConnection(self._address, timeout=10)) as connection,
+                    contextlib.closing(_ask(connection)) as answer,  # to which a socket that ends with it may pass
+                ):
+                    answer.read()
                 if answer.status != 200:
                     self.failed.append(f"status {answer.status}")
-                connection.close()
             except (OSError, http.client.HTTPException) as error:
                 self.failed.append(repr(error))
             self.times.append(time.monotonic() - began)

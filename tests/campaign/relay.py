@@ -15,7 +15,7 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -144,8 +144,8 @@ class Relay:
         try:
             headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
             asking.request(method, self.rewrite(path), body or None, headers)
-            answer = asking.getresponse()
-            return Exchange(number, method, path, answer.status, tuple(answer.getheaders()), answer.read())
+            with closing(asking.getresponse()) as answer:  # to which a socket that ends with it may pass
+                return Exchange(number, method, path, answer.status, tuple(answer.getheaders()), answer.read())
         finally:
             asking.close()
 
