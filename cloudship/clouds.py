@@ -29,6 +29,8 @@ ENDPOINT_VARIABLES = ("DIGITALOCEAN_END_POINT", "DIGITALOCEAN_API_URL")
 TOKEN_VARIABLES = ("DIGITALOCEAN_ACCESS_TOKEN", "DIGITALOCEAN_TOKEN")
 _TOKEN = re.compile(r"[!-~]+")
 _REAL_TOKENS = ("dop_v1_", "doo_v1_", "dor_v1_")  # personal, OAuth and refresh tokens of DigitalOcean
+# `python -m` looks into the working directory first: an app's secrets.py would take the place of Python's own.
+_COMMAND_LINE = "import sys; sys.path[:] = filter(None, sys.path); from cloudship.cli import main; main()"
 
 Starter = Callable[[], None]  # brings the local cloud up; returns when its API answers
 
@@ -115,7 +117,7 @@ def start_by_command() -> None:
     Raises:
         LocalCloudUnavailable: it does not start; what the command said is the evidence.
     """
-    words = [sys.executable, "-m", "cloudship", "local", "start", "--json"]
+    words = [sys.executable, "-c", _COMMAND_LINE, "local", "start", "--json"]
     done = subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()[-8:]

@@ -286,7 +286,8 @@ def _of_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     """Read `CLOUDSHIP_<KEY>`, and `CLOUDSHIP_HEALTH_PATH` and its like for keys inside a table."""
     _check_variables(environ)
     source = EnvSettingsSource(Config)
-    source.env_vars = {key.lower(): value for key, value in environ.items() if value}
+    lower = {key.lower(): value for key, value in environ.items() if value}
+    source.env_vars = {key: value for key, value in lower.items() if key.startswith("cloudship_")}  # of many, few
     found = {key: value for key, value in source().items() if key != "env"}
     prefix = "CLOUDSHIP_ENV_"  # its names keep their case, which the library would fold
     app_env = {key[len(prefix) :]: value for key, value in environ.items() if key.startswith(prefix)}

@@ -34,6 +34,8 @@ def again(words: Sequence[str], *unsaid: str) -> None:
     Raises:
         LocalCloudUnavailable: sudo is not here, does not give root, or the verb failed; what it said has been seen.
     """
+    from cloudship.local import programs
+
     typed = f"as root: {_command(words)}"
     if shutil.which("sudo") is None:
         raise LocalCloudUnavailable("Booting droplets needs root, and sudo is not here", next_step=typed)
@@ -43,14 +45,15 @@ def again(words: Sequence[str], *unsaid: str) -> None:
         raise LocalCloudUnavailable("The local cloud needs root, and sudo did not give it", next_step=typed)
     if kept := ",".join(_given(os.environ)):
         sudo.append(f"--preserve-env={kept}")
-    if subprocess.run([*sudo, "env", f"HOME={Path.home()}", *_ours([*words, *unsaid])], check=False).returncode != 0:
+    ours = [*programs.python("cloudship"), "local", *words, *unsaid]
+    if subprocess.run([*sudo, "env", f"HOME={Path.home()}", *ours], check=False).returncode != 0:
         raise LocalCloudUnavailable(f"`cloudship local {words[0]}` failed as root", next_step="cloudship doctor")
 
 
 def _command(words: Sequence[str]) -> str:
     """Write what a person with root types, so that it acts in the caller's folders and not in root's."""
     places = [f"{name}={os.environ[name]}" for name in _FOLDERS if os.environ.get(name)]
-    return shlex.join(["env", f"HOME={Path.home()}", *places, *_ours(words)])
+    return shlex.join(["env", f"HOME={Path.home()}", *places, sys.executable, "-m", "cloudship", "local", *words])
 
 
 def hand_over(place: Path, names: Sequence[str]) -> None:
@@ -63,10 +66,6 @@ def hand_over(place: Path, names: Sequence[str]) -> None:
             os.chown(place / name, owner.st_uid, owner.st_gid, follow_symlinks=False)
         except FileNotFoundError:
             continue
-
-
-def _ours(words: Sequence[str]) -> list[str]:
-    return [sys.executable, "-m", "cloudship", "local", *words]
 
 
 def _given(environ: Mapping[str, str]) -> list[str]:

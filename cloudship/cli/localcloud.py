@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cloudship.cli import asroot
+from cloudship.cli.asking import agreed
 from cloudship.cli.options import JsonOption, YesOption
 from cloudship.errors import LocalCloudUnavailable
 
@@ -139,7 +140,7 @@ def reset(yes: YesOption = False, as_json: JsonOption = False) -> None:  # noqa:
     from cloudship.local import control, endpoint
 
     if sys.stdin.isatty() and not yes:
-        typer.confirm("Destroy all droplets and all state of the local cloud?", abort=True, err=True)
+        agreed("Destroy all droplets and all state of the local cloud?", otherwise="nothing was destroyed")
     if _needs_root(endpoint.directory_of()):
         asroot.again(["reset", "--yes"])
     else:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cloudship.cli.asking import agreed
 from cloudship.cli.finding import say_where
 from cloudship.cli.options import CloudOption, ConfigOption, JsonOption, State, YesOption
 from cloudship.cli.showing import cost, phases, seconds, width_of
@@ -165,5 +166,6 @@ def _all_names(cloud: Any, *, yes: bool) -> list[str]:
                 f"--all would take down {len(found)} ship{'s' if len(found) > 1 else ''}",
                 next_step="cloudship down --all --yes",
             )
-        typer.confirm(f"Take down these {len(found)} ships?", abort=True, err=True)
+        which = f"these {len(found)} ships" if len(found) > 1 else "this ship"
+        agreed(f"Take down {which}?", otherwise="nothing was taken down")
     return sorted({ship.name for ship in found})

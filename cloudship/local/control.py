@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -176,7 +175,7 @@ def _settled(place: Path) -> Endpoint | None:
 
 
 def _spawn(place: Path, driver: str, port: int, transitions: str | None, log: Path) -> subprocess.Popen[bytes]:
-    words = [sys.executable, "-m", "cloudship.local.server", "--directory", str(place)]
+    words = [*programs.python("cloudship.local.server"), "--directory", str(place)]
     words += ["--driver", driver, "--port", str(port)]
     words += ["--transitions", transitions] if transitions is not None else []
     with serving_alone(place) as taken, _private(log) as file:

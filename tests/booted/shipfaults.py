@@ -160,6 +160,14 @@ PARTS = {
     "nginx stopped by hand": ShipFault(
         "systemctl stop nginx", "systemctl start nginx", ("nginx",), answers=False, goes_live=True
     ),
+    "an older build answers in its place": ShipFault(
+        "echo \"server { listen $(hostname -I | cut -d' ' -f1):80; return 200 'an older build'; }\""
+        " >/etc/nginx/conf.d/hand.conf; systemctl reload nginx",
+        "rm /etc/nginx/conf.d/hand.conf; systemctl reload nginx",
+        ("200 by nginx itself",),
+        answers=False,
+        goes_live=True,
+    ),
     "git is gone": ShipFault(
         "mv /usr/bin/git /usr/bin/kept-git; mv /usr/bin/git-receive-pack /usr/bin/kept-receive",
         "mv /usr/bin/kept-git /usr/bin/git; mv /usr/bin/kept-receive /usr/bin/git-receive-pack",

@@ -106,7 +106,7 @@ def child(work: Callable[[], int], environ: dict[str, str], attach: Callable[[],
         started: notes which programs it starts.
     """
     status = 70
-    gc.freeze()  # a collection would copy every page of the parent's heap
+    gc.disable()  # a collection would copy every page of the parent's heap, and what is made here is gone in a moment
     try:
         os.setsid()
         attach()

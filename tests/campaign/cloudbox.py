@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from cloudship.client import Client
 from cloudship.keys import mint
 from cloudship.local import control
 from cloudship.local.handle import LocalCloud
-from cloudship.models import Cloud, Endpoint, Secret, Timeouts
+from cloudship.models import Cloud, Droplet, Endpoint, Secret, Timeouts
 
 SHIP = "web"
 PAST = 1_600_000_000
@@ -41,7 +41,12 @@ class CloudBox:
 
     def account(self) -> Account:
         """Take stock."""
-        return _account(self.client)
+        return self.look()[1]
+
+    def look(self) -> tuple[list[Droplet], Account]:
+        """Take stock, and give the droplets in full."""
+        droplets = list(self.client.droplets())
+        return droplets, _account(self.client, droplets)
 
     def clean(self) -> None:
         """Take away what a case left, so that the next one is judged by itself."""
@@ -62,7 +67,7 @@ def running(directory: Path) -> Iterator[CloudBox]:
         endpoint = Endpoint(cloud=Cloud.LOCAL, url=f"{found.url}/v2/", token=Secret(found.token))
         client = Client(endpoint, timeouts=Timeouts(request=5, visible=1, listed=1))
         _foreign(client)
-        yield CloudBox(directory, LocalCloud(found.url, found.token), client, _account(client))
+        yield CloudBox(directory, LocalCloud(found.url, found.token), client, _account(client, client.droplets()))
     finally:
         control.reset(directory)
 
@@ -85,9 +90,9 @@ def foreign_droplet(client: Client, name: str, carried: tuple[str, ...]) -> None
     client.create_droplet(asked)
 
 
-def _account(client: Client) -> Account:
+def _account(client: Client, droplets: Iterable[Droplet]) -> Account:
     return Account(
-        frozenset((one.id, one.name, one.tags) for one in client.droplets()),
+        frozenset((one.id, one.name, one.tags) for one in droplets),
         frozenset((one.id, one.name) for one in client.ssh_keys()),
         frozenset(client.tags()),
     )

@@ -182,7 +182,9 @@ def preload() -> None:
     from cloudship.render import BootSpec, render
 
     typer.main.get_command = cache(typer.main.get_command)
-    typer.main.get_command(app.app)
+    typed = {"up": ("x", "--env", "A=b", "--env-file", "x", "--ttl", "1h"), "down": ("x",), "deploy": ("x", "x")}
+    for verb, words in {**typed, "reap": (), "extend": ("x", "2h"), "list": ("--json",)}.items():
+        typer.main.get_command(app.app).commands[verb].make_context(verb, [*words, "--cloud", "local"])
     index.index_url()
     for name in ("app", "settings"):
         appinfo._module(name)

@@ -15,9 +15,10 @@ from campaign import case, disk, oracle
 from campaign.case import Ended
 from campaign.cloudbox import SHIP
 from campaign.conftest import Field, not_one_ship
-from campaign.disk import MODELS, Disk, Model, Recorder
+from campaign.disk import MODELS, Disk, Model
 from campaign.machine import FakeShell
 from campaign.points import Point, kill_at
+from campaign.recorder import Recorder
 
 LAG = 20  # seconds that listings are behind: a launch whose journal is lost is not found by its tags yet
 BUSY = ("lock", "holder.json")  # of whoever holds a ship right now; whatever a crash leaves of them says nothing

@@ -27,8 +27,9 @@ def judge(box: CloudBox, place: Path, ended: Ended, ship: str = SHIP) -> list[st
         ship: which one it was about.
     """
     box.knobs.clear_faults()
+    secrets = _secrets(box, place)  # now, since `down` takes away the keys that are among them
     wrong = [f"a library's traceback was shown: {ended.output[-600:]}"] if "Traceback (most" in ended.output else []
-    wrong += _secrets(box, place, ended)
+    wrong += _shown(secrets, _texts(box, place, ended)) + [f"{name} is left in TMPDIR" for name in ended.left]
     down = case.run(["down", ship, "--cloud", "local"], box.knobs, case.environment(place), lambda _point: None)
     if down.status != 0:
         wrong.append(f"down ended with {down.status}: {down.output[-600:]}")
@@ -36,7 +37,9 @@ def judge(box: CloudBox, place: Path, ended: Ended, ship: str = SHIP) -> list[st
     keys = list((place / "state").rglob("id_ed25519"))
     if keys:
         wrong.append(f"keys are left on this machine: {keys}")
-    wrong += _secrets(box, place, down)
+    wrong += _shown(secrets, _texts(box, place, down)) + [f"{name} is left in TMPDIR" for name in down.left]
+    wrong += _shown(secrets, {"a request": str(box.knobs.requests())})
+    box.knobs.clear_requests()
     shutil.rmtree(case.temporary(place), ignore_errors=True)  # of those that were killed
     if wrong:
         box.clean()
@@ -69,15 +72,9 @@ def _bodies(place: Path) -> list[str]:
     return [line for line in found if len(line) > 30]
 
 
-def _secrets(box: CloudBox, place: Path, ended: Ended) -> list[str]:
-    """Look for what must show nowhere: the token, the app's values, a private key; and for what stays in TMPDIR."""
-    folders = (place / "state", case.temporary(place))
-    files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and path.name != "id_ed25519"]
-    texts = {path.name: path.read_text("utf-8", "replace") for path in files}
-    texts |= {f"user-data {number}": text for number, text in _user_data(box).items()}
-    texts |= {"the output": ended.output, "the words of a program": ended.words}
-    texts |= {"a request": str(box.knobs.requests())}
-    secrets = [
+def _secrets(box: CloudBox, place: Path) -> list[tuple[str, str]]:
+    """Name what must show nowhere: the token, the app's values, passwords, private keys."""
+    known = [
         ("token", box.knobs.token),
         ("value", CANARY),
         ("value in a file", FILE_CANARY),
@@ -85,9 +82,17 @@ def _secrets(box: CloudBox, place: Path, ended: Ended) -> list[str]:
         ("repository's password", REPOSITORY_PASSWORD),
         ("private key", "PRIVATE KEY"),
     ]
-    secrets += [("launch's own key", line) for line in _bodies(place)]
-    wrong = [f"{name} is left in TMPDIR" for name in ended.left]
-    for name, secret in secrets:
-        wrong += [f"the {name} is in {where}" for where, text in texts.items() if secret in text]
-    box.knobs.clear_requests()
-    return wrong
+    return known + [("launch's own key", line) for line in _bodies(place)]
+
+
+def _texts(box: CloudBox, place: Path, ended: Ended) -> dict[str, str]:
+    """Collect where it could show: files, user-data, what was said, the words of programs."""
+    folders = (place / "state", case.temporary(place))
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and path.name != "id_ed25519"]
+    texts = {path.name: path.read_text("utf-8", "replace") for path in files}
+    texts |= {f"user-data {number}": text for number, text in _user_data(box).items()}
+    return texts | {"the output": ended.output, "the words of a program": ended.words}
+
+
+def _shown(secrets: list[tuple[str, str]], texts: dict[str, str]) -> list[str]:
+    return [f"the {name} is in {where}" for name, secret in secrets for where, text in texts.items() if secret in text]

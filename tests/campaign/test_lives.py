@@ -161,7 +161,8 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def all_is_as_it_must_be(self) -> None:
         """At most one of the ship, strangers untouched, journal and bill as the account is."""
-        self.held, now = self.ships(), self.box.account()
+        listed, now = self.box.look()
+        self.held = [one for one in listed if _is_ours(one)]
         assert len(self.held) <= 1
         self._strangers_are_untouched(now)
         self._the_journal_knows(now)

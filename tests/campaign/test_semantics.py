@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 import random
 import signal
@@ -14,14 +13,17 @@ from typing import Any
 import pytest
 
 from campaign import case, cloudbox, oracle
+from campaign.changed import droplets, everywhere, linked, listed_again, listing, moving, once, refusing, without_images
 from campaign.cloudbox import SHIP, CloudBox
 from campaign.conftest import SOAK, Field, preload, record, told
 from campaign.faraway import Faraway, played
 from campaign.points import Point
-from campaign.relay import Answer, Exchange, Plan, changing
+from campaign.relay import Answer, Plan, changing
 from cloudship import tags, waiting
 
 SHARDS, BODIES = 8, 2000 if SOAK else 80
+
+
 IMAGES = ("ubuntu-20-04-x64", "ubuntu-22-04-x64", "ubuntu-24-04-x64")
 
 
@@ -38,165 +40,71 @@ def host(cloud: Faraway, ground: Field) -> Faraway:
     return cloud
 
 
-def _droplets(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Answer:
-    """Change every droplet that is told of."""
-
-    def whole(told: Any) -> Any:
-        if isinstance(told.get("droplet"), dict):
-            told["droplet"] = change(told["droplet"])
-        if isinstance(told.get("droplets"), list):
-            told["droplets"] = [change(one) for one in told["droplets"]]
-        return told
-
-    return changing(whole)
-
-
-def _everywhere(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Answer:
-    def walk(told: Any) -> Any:
-        if isinstance(told, dict):
-            return change({key: walk(value) for key, value in told.items()})
-        return [walk(one) for one in told] if isinstance(told, list) else told
-
-    return changing(walk)
-
-
-def _moving() -> Answer:
-    """Give a droplet another address each time that it is told of."""
-    count = iter(range(1, 250))
-
-    def change(one: dict[str, Any]) -> dict[str, Any]:
-        public = {
-            "ip_address": f"10.9.8.{next(count)}",
-            "netmask": "255.0.0.0",
-            "gateway": "10.0.0.1",
-            "type": "public",
-        }
-        return {**one, "networks": {"v4": [public], "v6": []}}
-
-    return _droplets(change)
-
-
-def _listed_again(times: int) -> Answer:
-    """Go on listing droplets that were deleted, a few times, as a listing that lags does."""
-    known: dict[int, dict[str, Any]] = {}
-    left: dict[int, int] = {}
-
-    def answer(exchange: Exchange) -> bytes:
-        if exchange.method == "DELETE" and exchange.path.startswith("/v2/droplets/"):
-            left[int(exchange.path.rsplit("/", 1)[1].partition("?")[0])] = times
-        if exchange.method != "GET" or not exchange.path.startswith("/v2/droplets/?"):
-            return exchange.written()
-        told = json.loads(exchange.body)
-        known.update({one["id"]: one for one in told["droplets"]})
-        there = {one["id"] for one in told["droplets"]}
-        again = [number for number, more in left.items() if more > 0 and number in known and number not in there]
-        for number in again:
-            left[number] -= 1
-        told["droplets"] += [known[number] for number in again]
-        told["meta"]["total"] += len(again)
-        return exchange.written(json.dumps(told).encode())
-
-    return answer
-
-
-def _without_images(gone: tuple[str, ...]) -> Answer:
-    def answer(exchange: Exchange) -> bytes:
-        if not exchange.path.startswith("/v2/images/"):
-            return exchange.written()
-        if exchange.path.rsplit("/", 1)[1].partition("?")[0] in gone:
-            return exchange.written(b'{"id": "not_found", "message": "gone"}', status=404)
-        told = json.loads(exchange.body)
-        if "images" in told:
-            told["images"] = [one for one in told["images"] if one["slug"] not in gone]
-            told["meta"]["total"] = len(told["images"])
-        return exchange.written(json.dumps(told).encode())
-
-    return answer
-
-
-def _listing(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Answer:
-    return changing(lambda told: change(told) if isinstance(told, dict) and "meta" in told else told)
-
-
-def _linked(told: dict[str, Any]) -> dict[str, Any]:
-    """Let every page lead to itself."""
-    return {**told, "links": {"pages": {"next": "https://api.digitalocean.com/v2/droplets?page=1", "last": "x"}}}
-
-
-def _refusing(method: str, status: int, message: str, path: str = "/v2/") -> Answer:
-    def answer(exchange: Exchange) -> bytes:
-        if exchange.method != method or not exchange.path.startswith(path):
-            return exchange.written()
-        return exchange.written(json.dumps({"id": "x", "message": message}).encode(), status=status)
-
-    return answer
-
-
-def _once(first: Answer, times: int) -> Answer:
-    """Meet only the first so many of what a fault would meet."""
-    left = [times]
-
-    def answer(exchange: Exchange) -> bytes:
-        spoilt = first(exchange) if left[0] else exchange.written()
-        left[0] -= spoilt != exchange.written()
-        return spoilt
-
-    return answer
-
-
 SCENARIOS: dict[str, tuple[Callable[[], Answer], int, str]] = {
-    "an address that changes": (_moving, 1, "SSH on 10.9.8."),
-    "a droplet that is locked": (lambda: _droplets(lambda one: {**one, "locked": True}), 0, "web is up"),
-    "an id that is listed again": (lambda: _listed_again(3), 0, "web is up"),
-    "the default image gone": (lambda: _without_images(IMAGES[:1]), 0, "using ubuntu-22-04-x64"),
-    "two images gone": (lambda: _without_images(IMAGES[:2]), 0, "using ubuntu-24-04-x64"),
-    "all images gone": (lambda: _without_images(IMAGES), 2, "There is no image"),
+    "an address that changes": (moving, 1, "SSH on 10.9.8."),
+    "a droplet that is locked": (lambda: droplets(lambda one: {**one, "locked": True}), 0, "web is up"),
+    "an id that is listed again": (lambda: listed_again(3), 0, "web is up"),
+    "the default image gone": (lambda: without_images(IMAGES[:1]), 0, "using ubuntu-22-04-x64"),
+    "two images gone": (lambda: without_images(IMAGES[:2]), 0, "using ubuntu-24-04-x64"),
+    "all images gone": (lambda: without_images(IMAGES), 2, "There is no image"),
     "an account that is locked": (
-        lambda: _refusing("POST", 403, "Your account has been locked; contact support"),
+        lambda: refusing("POST", 403, "Your account has been locked; contact support"),
         2,
         "has been locked",
     ),
     "a key that is there already": (
-        lambda: _refusing("POST", 422, "SSH Key is already in use on your account", "/v2/account/keys"),
+        lambda: refusing("POST", 422, "SSH Key is already in use on your account", "/v2/account/keys"),
         1,
         "already in use",
     ),
     "an event that is pending": (
-        lambda: _once(_refusing("DELETE", 422, "Droplet already has a pending event.", "/v2/droplets/"), 4),
+        lambda: once(refusing("DELETE", 422, "Droplet already has a pending event.", "/v2/droplets/"), 4),
         0,
         "web is up",
     ),
-    "fields that nobody knows": (lambda: _everywhere(lambda one: {**one, "x_new": {"a": [None]}}), 0, "web is up"),
-    "a state that nobody knows": (lambda: _droplets(lambda one: {**one, "status": "migrating"}), 1, "status unknown"),
-    "tags that are null": (lambda: _droplets(lambda one: {**one, "tags": None}), 1, "not one of cloudship's"),
+    "fields that nobody knows": (
+        lambda: everywhere(lambda one: {**one, "x_new": {"a": [None]}}),
+        0,
+        "web is up",
+    ),
+    "a state that nobody knows": (
+        lambda: droplets(lambda one: {**one, "status": "migrating"}),
+        1,
+        "status unknown",
+    ),
+    "tags that are null": (lambda: droplets(lambda one: {**one, "tags": None}), 1, "not one of cloudship's"),
     "an image without a slug": (
-        lambda: _droplets(lambda one: {**one, "image": {**one["image"], "slug": None}}),
+        lambda: droplets(lambda one: {**one, "image": {**one["image"], "slug": None}}),
         0,
         "web is up",
     ),
-    "an image that is null": (lambda: _droplets(lambda one: {**one, "image": None}), 0, "web is up"),
-    "networks that are null": (lambda: _droplets(lambda one: {**one, "networks": None}), 1, "else than it documents"),
-    "an address that is none": (
-        lambda: _droplets(lambda one: {**one, "networks": {"v4": [{"type": "public", "ip_address": "::1"}]}}),
+    "an image that is null": (lambda: droplets(lambda one: {**one, "image": None}), 0, "web is up"),
+    "networks that are null": (
+        lambda: droplets(lambda one: {**one, "networks": None}),
         1,
         "else than it documents",
     ),
-    "an id that is a text": (lambda: _droplets(lambda one: {**one, "id": str(one["id"])}), 1, ""),
-    "an id that is true": (lambda: _droplets(lambda one: {**one, "id": True}), 1, ""),
-    "tags that are one text": (lambda: _droplets(lambda one: {**one, "tags": "cloudship"}), 1, ""),
+    "an address that is none": (
+        lambda: droplets(lambda one: {**one, "networks": {"v4": [{"type": "public", "ip_address": "::1"}]}}),
+        1,
+        "else than it documents",
+    ),
+    "an id that is a text": (lambda: droplets(lambda one: {**one, "id": str(one["id"])}), 1, ""),
+    "an id that is true": (lambda: droplets(lambda one: {**one, "id": True}), 1, ""),
+    "tags that are one text": (lambda: droplets(lambda one: {**one, "tags": "cloudship"}), 1, ""),
     "a price that is no number": (
-        lambda: _droplets(lambda one: {**one, "size": {**one["size"], "price_hourly": float("nan")}}),
+        lambda: droplets(lambda one: {**one, "size": {**one["size"], "price_hourly": float("nan")}}),
         1,
         "",
     ),
-    "pages that lead to themselves": (lambda: _listing(_linked), 0, "web is up"),
+    "pages that lead to themselves": (lambda: listing(linked), 0, "web is up"),
     "a total that is never reached": (
-        lambda: _listing(lambda told: {**told, "meta": {"total": 10**9}}),
+        lambda: listing(lambda told: {**told, "meta": {"total": 10**9}}),
         1,
         "and then no more",
     ),
-    "a total below nothing": (lambda: _listing(lambda told: {**told, "meta": {"total": -1}}), 1, "their total"),
-    "a total that is true": (lambda: _listing(lambda told: {**told, "meta": {"total": True}}), 1, "their total"),
+    "a total below nothing": (lambda: listing(lambda told: {**told, "meta": {"total": -1}}), 1, "their total"),
+    "a total that is true": (lambda: listing(lambda told: {**told, "meta": {"total": True}}), 1, "their total"),
 }
 
 

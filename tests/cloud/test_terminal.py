@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from orders import order
 from screens import Screen
 
+from cloudship import tags
 from cloudship.client import Client
 from cloudship.local.handle import LocalCloud
 
@@ -21,8 +23,7 @@ Launch = Callable[[int], Screen]
 def launch(cloud: Any, flask_app: Path, tmp_path: Path) -> Iterator[Launch]:
     """Launch a ship whose droplet never becomes active, on a terminal so wide."""
     LocalCloud(cloud.url, cloud.token).fault("never_active", times=None)
-    env = {**os.environ, "DIGITALOCEAN_END_POINT": f"{cloud.url}/v2/", "DIGITALOCEAN_TOKEN": cloud.token}
-    env |= {"CLOUDSHIP_STATE_DIR": str(tmp_path / "state"), "TERM": "xterm-256color"}
+    env = {**_aimed_at(cloud), "CLOUDSHIP_STATE_DIR": str(tmp_path / "state"), "TERM": "xterm-256color"}
     env.pop("NO_COLOR", None)
     env.pop("COLUMNS", None)
     opened: list[Screen] = []
@@ -36,6 +37,10 @@ def launch(cloud: Any, flask_app: Path, tmp_path: Path) -> Iterator[Launch]:
     yield up
     for screen in opened:
         screen.__exit__(None, None, None)
+
+
+def _aimed_at(cloud: Any) -> dict[str, str]:
+    return {**os.environ, "DIGITALOCEAN_END_POINT": f"{cloud.url}/v2/", "DIGITALOCEAN_TOKEN": cloud.token}
 
 
 def _left(client: Client) -> int:
@@ -84,3 +89,23 @@ def test_setup_asks_before_it_installs_and_takes_no_for_an_answer(tmp_path: Path
         assert "error: Nothing was installed" in screen.text
         assert "next: type the commands above yourself" in screen.text
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("words", "asked", "said"),
+    [
+        (["down", "--all"], "Take down this ship? [y/N]:", "nothing was taken down"),
+        (["local", "reset"], "of the local cloud? [y/N]:", "nothing was destroyed"),
+    ],
+)
+def test_no_is_an_answer_and_no_interruption(
+    cloud: Any, client: Client, words: list[str], asked: str, said: str
+) -> None:
+    """Nothing is destroyed, which is said, and the status is 1."""
+    client.create_droplet(order("web-0123456789", tags.launch_tags("web", "0123456789", "me", None, None)))
+    with Screen(120) as screen:
+        screen.start([sys.executable, "-m", "cloudship", *words], {**_aimed_at(cloud), "CLOUDSHIP_OWNER": "me"})
+        screen.wait_for(lambda text: asked in text)
+        screen.write("n\r")
+        assert (1, said) == (screen.status(), screen.text.splitlines()[-1])
+    assert 1 == len(client.droplets())

@@ -14,6 +14,7 @@ import digitalocean
 import pytest
 import requests
 
+from cloudship import clouds
 from cloudship.local import control
 from cloudship.local.endpoint import Endpoint, read
 from cloudship.local.errors import LocalCloudError
@@ -49,6 +50,20 @@ def test_droplets_survive_a_stop_and_a_start(place: Path) -> None:
     second = control.start(place, driver="none")
     assert before == _droplets(second)
     assert first.token == second.token
+
+
+def test_files_of_the_folder_where_somebody_stands_take_nobodys_place(
+    place: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An app's own secrets.py, or its folder called cloudship, is not what a server imports, nor who starts one."""
+    folder = tmp_path_factory.mktemp("app")
+    for name in ("secrets.py", "typing_extensions.py", "cloudship.py"):
+        (folder / name).write_text(f"raise SystemExit('{name} of the app was run')\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("CLOUDSHIP_LOCAL_DIR", str(place))
+    monkeypatch.setenv("CLOUDSHIP_LOCAL_DRIVER", "none")
+    clouds.start_by_command()
+    assert read(place) is not None
 
 
 def test_a_killed_server_is_found_dead_and_started_again(place: Path) -> None:

@@ -1,0 +1,108 @@
+"""Apps to deploy to a live ship, and the visitors that it has meanwhile."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import http.client
+import shutil
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import requests
+from typing_extensions import Self
+
+RATE, CLIENTS = 200, 8  # requests a second in all, and who sends them
+APP = """
+import os
+import time
+from flask import Flask
+
+app = Flask(__name__)
+{top}
+
+
+@app.get("/")
+def home():
+    {work}
+    return os.environ["CLOUDSHIP_RELEASE"] + " {mark}"
+"""
+
+
+def write(folder: Path, *, top: str = "", work: str = "pass", mark: str = "", **files: str) -> Path:
+    """Write an app; what is given by name goes into files beside it."""
+    folder.mkdir(exist_ok=True)
+    for path in (one for one in folder.iterdir() if one.name != ".git"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (folder / "app.py").write_text(APP.format(top=top, work=work, mark=mark))
+    (folder / "requirements.txt").write_text("flask\n")
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text)
+    return folder
+
+
+def _ask(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
+    connection.request("GET", "/")
+    return connection.getresponse()
+
+
+class Load:
+    """A constant load from outside; every answer is kept."""
+
+    def __init__(self, ship: Any) -> None:
+        self._address, self._stop = ship.ip_address, threading.Event()
+        self.failed: list[str] = []
+        self.times: list[float] = []
+
+    def __enter__(self) -> Self:
+        self._pool = concurrent.futures.ThreadPoolExecutor(CLIENTS)
+        self._running = [self._pool.submit(self._send) for _ in range(CLIENTS)]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for one in self._running:
+            one.result()
+        self._pool.shutdown()
+
+    def _send(self) -> None:
+        pause, due = CLIENTS / RATE, time.monotonic()
+        while not self._stop.is_set():
+            began = time.monotonic()
+            try:
+                with (
+                    contextlib.closing(http.client.HTTPConnection(self._address, timeout=10)) as connection,
+                    contextlib.closing(_ask(connection)) as answer,  # to which a socket that ends with it may pass
+                ):
+                    answer.read()
+                if answer.status != 200:
+                    self.failed.append(f"status {answer.status}")
+            except (OSError, http.client.HTTPException) as error:
+                self.failed.append(repr(error))
+            self.times.append(time.monotonic() - began)
+            due += pause
+            time.sleep(max(0.0, due - time.monotonic()))
+
+    def p99(self, since: int = 0) -> float:
+        """Give the time within which 99 of 100 were answered, in seconds."""
+        return statistics.quantiles(self.times[since:], n=100)[98]
+
+
+def answered(ship: Any) -> str:
+    """Say which release answers; empty: none does."""
+    with contextlib.suppress(requests.RequestException):
+        answer = requests.get(ship.url, timeout=2)
+        return answer.text.split()[0] if answer.status_code == 200 else ""
+    return ""
+
+
+def until(good: Callable[[], Any], limit: float = 120) -> None:
+    """Wait until something holds; the limit is in seconds."""
+    deadline = time.monotonic() + limit
+    while not good():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -1,0 +1,34 @@
+"""One ship for all that is released here: a release leaves it as good as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from booted.deploying import write
+
+
+@pytest.fixture(scope="package")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The app that is live, and good."""
+    return write(tmp_path_factory.mktemp("releases") / "app")
+
+
+@pytest.fixture(scope="package")
+def ship(machines: Path, app: Path) -> Iterator[Any]:
+    """One ship for all these tests: a release leaves it as good as it was."""
+    import cloudship
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLOUDSHIP_LOCAL_DIR", str(machines))
+        patch.setenv("CLOUDSHIP_STATE_DIR", str(app.parent / "state"))
+        with cloudship.up(app, name="released", cloud="local") as ship:
+            yield ship
+
+
+@pytest.fixture(autouse=True)
+def same_state(app: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key of that ship lies in its own state folder."""
+    monkeypatch.setenv("CLOUDSHIP_STATE_DIR", str(app.parent / "state"))
