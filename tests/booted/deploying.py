@@ -51,10 +51,16 @@ def _ask(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
 
 
 class Load:
-    """A constant load from outside; every answer is kept."""
+    """
+    A constant load from outside; every answer is kept.
 
-    def __init__(self, ship: Any) -> None:
-        self._address, self._stop = ship.ip_address, threading.Event()
+    Args:
+        ship: is asked for its page.
+        rate: requests a second in all.
+    """
+
+    def __init__(self, ship: Any, rate: float = RATE) -> None:
+        self._address, self._stop, self._pause = ship.ip_address, threading.Event(), CLIENTS / rate
         self.failed: list[str] = []
         self.times: list[float] = []
 
@@ -70,7 +76,7 @@ class Load:
         self._pool.shutdown()
 
     def _send(self) -> None:
-        pause, due = CLIENTS / RATE, time.monotonic()
+        due = time.monotonic()
         while not self._stop.is_set():
             began = time.monotonic()
             try:
@@ -84,7 +90,7 @@ class Load:
             except (OSError, http.client.HTTPException) as error:
                 self.failed.append(repr(error))
             self.times.append(time.monotonic() - began)
-            due += pause
+            due += self._pause
             time.sleep(max(0.0, due - time.monotonic()))
 
     def p99(self, since: int = 0) -> float:

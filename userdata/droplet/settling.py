@@ -23,6 +23,7 @@ LOW = 0.1  # of the disk: from there on failed releases keep their log only
 LEAST = 64 << 20  # bytes that a release needs at least
 _TRASH = ".trash-"
 _LOOK = 0.25  # seconds between two looks
+_SEARCH = 1.0  # seconds between two searches of the system's journal, each of which takes longer than all else here
 _END = 5.0  # seconds that a process has after its drain's limit
 
 Say = Callable[[str], None]
@@ -62,20 +63,19 @@ def _follow(layout: Layout, number: int, action: str) -> None:
 def _watch(layout: Layout, number: int, before: int, log: watching.Log, limit: float) -> Optional[str]:
     """Look at a release's first seconds, and say why it is to go back; None: it stays, or it is not live any more."""
     deadline, earlier, began = time.monotonic() + limit, log.before(before), time.time()
-    has_web = bool(Processes.load(layout.release(number)).web)
+    has_web, due = bool(Processes.load(layout.release(number)).web), time.monotonic() + _SEARCH
     while time.monotonic() < deadline and layout.live() == number:
-        reason = (_ill(number, began) if has_web else None) or watching.verdict(earlier, log.since(number))
+        reason = (unit.death(number) if has_web else None) or watching.verdict(earlier, log.since(number))
+        if reason is None and has_web and time.monotonic() >= due:
+            reason, due = _crashed(number, began), time.monotonic() + _SEARCH
         if reason:
             return reason
         time.sleep(_LOOK)
     return None
 
 
-def _ill(number: int, since: float) -> Optional[str]:
-    """Say what is wrong with a release's web process; None: nothing."""
-    death = unit.death(number)
-    if death is not None:
-        return death
+def _crashed(number: int, since: float) -> Optional[str]:
+    """Say that workers of a release die, whose server makes new ones; None: they do not."""
     crashes = unit.crashes(number, since)
     return f"{crashes} of its workers died" if crashes >= watching.CRASHES else None
 

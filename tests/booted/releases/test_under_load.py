@@ -83,7 +83,7 @@ def test_a_broken_app_over_a_live_good_one_changes_nothing(ship: Any, app: Path,
     before = requests.get(ship.url, timeout=30).text
     broken = write(tmp_path / "broken", **given)
     failed: list[str] = []
-    with Load(ship) as load:
+    with Load(ship, rate=40) as load:  # both cores have enough to do
         try:
             ship.deploy(broken)
         except Exception as error:  # noqa: BLE001  refused at our side or on the droplet
