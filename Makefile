@@ -62,7 +62,7 @@ tools:
 test: check tools
 	@$(BIN)/cloudship local setup --yes
 	@$(BIN)/pytest -q -n 3 --dist load --maxschedchunk 2 -m "not booted and not live"
-	@$(BIN)/pytest -q -n 2 --dist loadfile -m "booted or live"
+	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "booted or live"
 
 soak: install
 	@CLOUDSHIP_SOAK=1 $(BIN)/python docs/make_reliability.py

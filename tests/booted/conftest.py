@@ -17,11 +17,15 @@ from cloudship.local import control, setup
 from cloudship.local.machines.registry import driver
 
 
+_LONG = ("test_under_load.py", "test_trust.py", "test_cloud_killed_machines.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark everything here."""
+    """Mark everything here, and begin with what takes longest: two processes share the files, and end together."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.booted)
+    items.sort(key=lambda item: item.path.name not in _LONG)
 
 
 @pytest.fixture(scope="session")

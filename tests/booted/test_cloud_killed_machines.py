@@ -179,7 +179,8 @@ def _killed(life: Life, name: str, act: Callable[[Life], None], step: int) -> li
     life.start()
     if name == "create" and not life.droplets():
         life.create()  # it never was: the rest of its life needs one
-    return life.wrong()
+    # cloud-init does nothing twice: a first boot that is cut off can leave a machine without host keys, on any cloud.
+    return life.wrong() + (life.answers() if name == "create" else [])
 
 
 @pytest.mark.parametrize("_", range(60 if SOAK else 1))

@@ -7,19 +7,21 @@ import socket
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from booted.traces import Host
 
 from cloudship.keys import LaunchFiles, mint
 from cloudship.local.machines.base import MachineSpec, MachineState
 from cloudship.local.machines.nspawn import NspawnDriver
-from cloudship.local.machines.nspawn.cgroup import groups
 from cloudship.local.machines.nspawn.names import Names
 from cloudship.local.machines.nspawn.network import Wiring
 
+FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 USER_DATA = "#cloud-config\ndisable_root: false\nssh_genkeytypes: [ed25519]\nruncmd: [[touch, /srv/booted]]\n"
 
 
@@ -71,27 +73,16 @@ class Lab:
         return done.stdout
 
 
-def _traces() -> tuple[object, ...]:
-    """What machines could leave on the host."""
-    links = {path.name for path in Path("/sys/class/net").iterdir() if path.name.startswith("cs")}
-    spaces = {path.name for path in Path("/run/netns").iterdir()} if Path("/run/netns").is_dir() else set()
-    tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
-    mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if "/machines/" in line]
-    loops = subprocess.run(["losetup", "-a"], capture_output=True, text=True, check=True).stdout
-    forwarding = Path("/proc/sys/net/ipv4/ip_forward").read_text()
-    return links, spaces, tables, mounts, loops, groups("cs-"), forwarding
-
-
 @pytest.fixture
 def lab(machines: Path, tmp_path: Path) -> Iterator[Lab]:
     """Machines of one test; whatever it did, nothing of them is left at its end."""
-    before = _traces()
+    before = FORWARDING.read_text()
     found = Lab(tmp_path)
     yield found
     for number in found.driver.known():
         found.driver.destroy(number)
     found.driver.close()
-    assert before == _traces()
+    assert (Counter(), before) == (Host(tmp_path).traces(), FORWARDING.read_text())
 
 
 def test_a_machine_boots_reboots_and_keeps_its_data(lab: Lab) -> None:
@@ -173,13 +164,12 @@ def test_an_unknown_image_is_refused(lab: Lab) -> None:
 
 def test_forwarding_is_put_back_by_whichever_local_cloud_closes_last(machines: Path, tmp_path: Path) -> None:
     """Two local clouds side by side, closed in the order in which they were opened."""
-    forwarding = Path("/proc/sys/net/ipv4/ip_forward")
-    before = forwarding.read_text()
+    before = FORWARDING.read_text()
     first, second = Wiring(Names("aaaaaa"), tmp_path / "a"), Wiring(Names("bbbbbb"), tmp_path / "b")
     try:
         assert first.open().subnet != second.open().subnet
-        assert "1" == forwarding.read_text().strip()
+        assert "1" == FORWARDING.read_text().strip()
     finally:
         first.close()
         second.close()
-    assert before == forwarding.read_text()
+    assert before == FORWARDING.read_text()

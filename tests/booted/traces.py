@@ -20,7 +20,7 @@ class Host:
         """Count everything that carries its mark."""
         mark, place = f"cs-{self._names.mark}", str(self._directory)
         commands = [_command(path) for path in Path("/proc").glob("[0-9]*/cmdline")]
-        loops = subprocess.run(["losetup", "-a"], capture_output=True, text=True, check=True).stdout
+        loops, tables = _told("losetup", "-a"), _told("nft", "list", "tables")
         found = {
             "supervisors": sum("supervise.py" in one and place in one for one in commands),
             "containers": sum(one.startswith("systemd-nspawn") and mark in one for one in commands),
@@ -30,13 +30,14 @@ class Host:
             "cables": _count("/sys/class/net", f"cs{self._names.mark}"),
             "groups": len(groups(f"{mark}-")),
             "bridges": int(Path("/sys/class/net", self._names.bridge).exists()),
+            "tables": tables.count(self._names.table),
         }
         return +Counter(found)
 
     def expected(self, running: int) -> Counter[str]:
         """Say what there is with so many machines that run."""
         machine = dict.fromkeys(("supervisors", "containers", "loops", "namespaces", "cables", "groups"), running)
-        return +Counter({**machine, "mounts": 2 * running, "bridges": 1})
+        return +Counter({**machine, "mounts": 2 * running, "bridges": 1, "tables": 1})
 
 
 def _command(path: Path) -> str:
@@ -44,6 +45,10 @@ def _command(path: Path) -> str:
         return path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
     except OSError:
         return ""
+
+
+def _told(*words: str) -> str:
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
 def _count(folder: str, prefix: str) -> int:
