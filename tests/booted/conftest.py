@@ -16,7 +16,6 @@ import cloudship
 from cloudship.local import control, setup
 from cloudship.local.machines.registry import driver
 
-
 _LONG = ("test_under_load.py", "test_trust.py", "test_cloud_killed_machines.py")
 
 
