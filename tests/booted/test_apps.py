@@ -136,8 +136,12 @@ def test_a_git_url_is_cloned_and_pushed(launch: Launch, tmp_path: Path, ref: str
     assert any("size" in getattr(event, "text", "") and "ignored" in event.text for event in heard)
 
 
+def _of_the_build(ship: Any) -> list[str]:
+    return [one["text"] for one in ship.release_log() if one["stage"] == "build" and one["state"] == "output"]
+
+
 def test_a_locked_app_is_built_behind_the_live_one(launch: Launch, root: Path, tmp_path: Path) -> None:
-    """Poetry's lock is honoured exactly; the build is niced, in its slice, and the first to go without memory."""
+    """Poetry's lock is honoured exactly; a build has its limits, and behind a live release it is niced."""
     app = tmp_path / "locked"
     app.mkdir()
     for path in (root / "tests/locks/poetry").iterdir():
@@ -149,8 +153,10 @@ def test_a_locked_app_is_built_behind_the_live_one(launch: Launch, root: Path, t
     with launch(app, name="locked") as ship:
         script = "import importlib.metadata as found; print(found.version('itsdangerous'))"
         assert "2.1.2" == ship.run(["python", "-c", script], check=True).stdout.strip()
+        first = _of_the_build(ship)
+        assert (["0", "500"], True) == (first[:2], any(".scope" in line for line in first))
         ship.deploy(app)  # the first one has nobody to stand back for
-        said = [one["text"] for one in ship.release_log() if one["stage"] == "build" and one["state"] == "output"]
+        said = _of_the_build(ship)
         assert ["19", "500"] == said[:2]
         assert said[2].removeprefix("MemoryMax=").isdigit()
         assert any("/cloudship.slice/" in line for line in said)

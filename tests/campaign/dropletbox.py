@@ -168,7 +168,7 @@ class DropletBox:
 
     def _run(self, words: Sequence[str], **more: Any) -> list[str]:
         if words[0] not in _PLAYED:
-            whole = {**more, "user": None, "gentle": False}
+            whole = {**more, "user": None, "limits": ()}
             return _PLAIN["run"](words, **whole)
         status, said = self._play(list(words))
         if status:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Sequence
@@ -71,20 +72,27 @@ def test_a_container_is_not_even_tried(tmp_path: Path, monkeypatch: pytest.Monke
     assert ([], ["no swap file: a container is allowed none"]) == (seen, said)
 
 
-def test_builds_are_niced_and_the_first_to_go_when_memory_runs_out() -> None:
+@pytest.mark.parametrize(("behind", "nice"), [(True, 19), (False, os.nice(0))])
+def test_builds_are_the_first_to_go_when_memory_runs_out_and_niced_behind_others(behind: bool, nice: int) -> None:
     """As the kernel sees the process itself."""
-    lines = command.run(["sh", "-c", "nice; cat /proc/self/oom_score_adj"], gentle=True)
-    assert [19, 500] == [int(line) for line in lines]
+    words = ["sh", "-c", "nice; cat /proc/self/oom_score_adj"]
+    lines = command.run(words, limits=builds.limits(behind=behind))
+    assert [nice, 500] == [int(line) for line in lines]
     assert int(Path("/proc/self/oom_score_adj").read_text()) < 500
 
 
-def test_builds_run_in_their_slice_where_systemd_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Whose share and limit of memory are in its unit."""
+@pytest.mark.parametrize(
+    ("behind", "place"), [(True, "--slice=cloudship.slice"), (False, f"--property=MemoryMax={builds.MOST}")]
+)
+def test_builds_have_their_limit_of_memory_where_systemd_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, behind: bool, place: str
+) -> None:
+    """Of their slice, where they share it with whoever builds beside them; its unit has their share of the cores."""
     monkeypatch.setattr(builds, "SYSTEMD", tmp_path)
     monkeypatch.setattr(builds.shutil, "which", lambda _: "/usr/bin/systemd-run")
-    assert "--slice=cloudship.slice" in builds.gently()
+    assert place in builds.limits(behind=behind)
     unit = Path(__file__).parents[2] / "userdata" / "systemd" / builds.SLICE
-    assert {"CPUWeight=20", "MemoryMax=75%"} <= set(unit.read_text().splitlines())
+    assert {"CPUWeight=20", f"MemoryMax={builds.MOST}"} <= set(unit.read_text().splitlines())
 
 
 def test_a_command_that_takes_too_long_is_ended_with_all_that_it_started() -> None:

@@ -1,8 +1,8 @@
 """
-Builds stand back behind the live release, so that a small droplet survives them; where none is live, nothing does.
+What builds may take, so that a small droplet survives them.
 
-They run niced in a slice of their own with a limit on memory, and are the first that the kernel ends when memory runs
-out.
+They have a limit on memory, and are the first that the kernel ends when it runs out. Where a release is live they
+stand back behind it, niced and in a slice of their own; the first one is what everybody waits for.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ SLICE = "cloudship.slice"  # without a dash: one below another would share that 
 SYSTEMD = Path("/run/systemd/system")  # is there where it is PID 1
 NICE = 19  # of 19: whoever has visitors gets nearly all of a core that both want
 NICE_SOON = 5  # of what cannot wait: it takes its part of a core that visitors, or a loop, never leave
+MOST = "75%"  # of the memory, for all builds at once where they stand back; the slice says the same
 OOM = 500  # of 1000: above every service, so a build is what the kernel ends first
 
 
@@ -30,9 +31,16 @@ def step_forward() -> None:
         os.setpriority(os.PRIO_PROCESS, os.getpid(), 0)
 
 
-def gently() -> Tuple[str, ...]:
-    """Give the words that run the rest as a build."""
-    words = ("nice", "-n", str(max(0, NICE - os.nice(0))), "choom", "-n", str(OOM), "--")
+def limits(*, behind: bool) -> Tuple[str, ...]:
+    """
+    Give the words that run the rest as a build.
+
+    Args:
+        behind: whether there is a live release that comes first.
+    """
+    nice = ("nice", "-n", str(max(0, NICE - os.nice(0)))) if behind else ()
+    words = (*nice, "choom", "-n", str(OOM), "--")
     if os.geteuid() != 0 or not shutil.which("systemd-run") or not SYSTEMD.is_dir():
         return words
-    return ("systemd-run", "--scope", "--quiet", "--collect", f"--slice={SLICE}", "--", *words)
+    place = f"--slice={SLICE}" if behind else f"--property=MemoryMax={MOST}"
+    return ("systemd-run", "--scope", "--quiet", "--collect", place, "--", *words)

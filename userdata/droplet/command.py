@@ -11,7 +11,6 @@ from collections import deque
 from pathlib import Path
 from typing import Callable, Deque, Dict, List, Optional, Sequence
 
-from droplet import builds
 from droplet.journal import StageError
 
 GUILTY = 8  # lines shown of a command that failed
@@ -26,7 +25,7 @@ def run(
     user: Optional[str] = None,
     limit: Optional[float] = None,
     message: Optional[str] = None,
-    gentle: bool = False,
+    limits: Sequence[str] = (),
 ) -> List[str]:
     """
     Run a command and give its last lines.
@@ -39,12 +38,12 @@ def run(
         user: who runs it; None: we do.
         limit: seconds.
         message: the sentence for a failure; None: one that names the command.
-        gentle: it is a build: the live release comes first, for cores, disk and memory.
+        limits: words that run it within some, as `builds.limits` gives them.
 
     Raises:
         StageError: it failed, took too long, or does not exist.
     """
-    whole = [*(builds.gently() if gentle else ()), *(as_user(user) if user else ()), *words]
+    whole = [*limits, *(as_user(user) if user else ()), *words]
     shown = message or f"`{' '.join(shlex.quote(word) for word in words)}` failed"
     last: Deque[str] = deque(maxlen=40)
     try:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
-from droplet import command, firstboot, locks, python_version, uv
+from droplet import builds, command, firstboot, locks, python_version, uv
 from droplet.app import App
 from droplet.journal import StageError
 from droplet.layout import CONFIG, USER, Layout, read_config
@@ -130,7 +130,7 @@ def install_project(
             env=env,
             user=USER,
             limit=_INSTALL_LIMIT,
-            gentle=layout.live() is not None,
+            limits=builds.limits(behind=layout.live() is not None),
         )
     except StageError as error:
         say(f"the project itself is not installed, it runs from its tree: {(error.lines or ['no reason given'])[-1]}")
@@ -227,7 +227,7 @@ class _Installation:
             user=USER,
             limit=_INSTALL_LIMIT,
             message=f"`{shown}` failed",
-            gentle=self.layout.live() is not None,
+            limits=builds.limits(behind=self.layout.live() is not None),
         )
 
 

@@ -18,6 +18,7 @@ from typing import Any, Callable, Dict, Optional, Tuple
 
 from droplet import (
     apt,
+    builds,
     command,
     djangoapp,
     environment,
@@ -295,8 +296,8 @@ def link_shared(shared: Path, tree: Path, names: Tuple[str, ...]) -> None:
 
 def _shell(line: str, release: Release, env: Dict[str, str], say: Say, limit: float, what: str) -> None:
     words = ["/bin/sh", "-c", line]
-    message, gentle = f"{what} `{line}` failed", release.layout.live() is not None
-    command.run(words, say=say, cwd=release.root, env=env, user=USER, limit=limit, message=message, gentle=gentle)
+    message, limits = f"{what} `{line}` failed", builds.limits(behind=release.layout.live() is not None)
+    command.run(words, say=say, cwd=release.root, env=env, user=USER, limit=limit, message=message, limits=limits)
 
 
 __all__ = ["Release", "addresses", "attempt", "finish", "own", "receive", "run"]

@@ -64,11 +64,12 @@ def _watch(layout: Layout, number: int, before: int, log: watching.Log, limit: f
     """Look at a release's first seconds, and say why it is to go back; None: it stays, or it is not live any more."""
     deadline, earlier, began = time.monotonic() + limit, log.before(before), time.time()
     has_web, due = bool(Processes.load(layout.release(number)).web), time.monotonic() + _SEARCH
-    while time.monotonic() < deadline and layout.live() == number:
+    while limit and layout.live() == number:
+        over = time.monotonic() >= deadline
         reason = (unit.death(number) if has_web else None) or watching.verdict(earlier, log.since(number))
-        if reason is None and has_web and time.monotonic() >= due:
+        if reason is None and has_web and (over or time.monotonic() >= due):
             reason, due = _crashed(number, began), time.monotonic() + _SEARCH
-        if reason:
+        if reason or over:
             return reason
         time.sleep(_LOOK)
     return None
