@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -145,3 +147,53 @@ def test_half_of_a_lock_is_refused_with_the_command(tmp_path: Path, files: dict[
 def test_poetrys_versions_are_read_as_ranges(asked: str | None, found: str | None) -> None:
     """Caret and tilde, as Poetry's documentation defines them."""
     assert found == python_version.from_poetry(asked)
+
+
+UV_LOCK = """version = 1
+
+[[package]]
+name = "shop"
+version = "1"
+source = { virtual = "." }
+
+[package.metadata]
+requires-dist = [
+    { name = "blinker", specifier = ">=1.6.0rc1" },
+    { name = "click", specifier = "==8.*" },
+    { name = "click", marker = "extra == 'x'", specifier = "!=8.0" },
+    { name = "flask", extras = ["async"], specifier = ">=2.1,<4" },
+    { name = "own", specifier = ">=1", git = "https://example.org/own" },
+    { name = "six" },
+    { name = "tzdata", marker = "python_full_version < '3.9'", specifier = "<2025" },
+    { name = "tzdata", marker = "python_full_version >= '3.9'" },
+]
+
+[[package]]
+name = "flask"
+version = "3.0.3"
+"""
+LOCKED = ("Flask[async] <4, >=2.01", "click==8.*", "six", "tzdata<2025; python_version < '3.9'", "tzdata")
+
+
+@pytest.mark.parametrize(
+    ("needs", "misfit"),
+    [
+        (LOCKED, None),
+        ((*LOCKED, "blinker >= 2.0.0rc1", "own >= 2", "six @ https://example.org/six.whl"), None),
+        ((*LOCKED[1:], "flask>=3.1"), "was made for flask<4,>=2.1, and pyproject.toml asks for flask>=3.1"),
+        ((*LOCKED[1:], "flask"), "was made for flask<4,>=2.1, and pyproject.toml asks for any flask"),
+        ((*LOCKED, "six~=1.16"), "was made for any six, and pyproject.toml asks for any six or six~=1.16"),
+        ((*LOCKED[:-1], "tzdata>1"), "was made for any tzdata or tzdata<2025, and"),
+        ((*LOCKED, "werkzeug"), "uv.lock lacks werkzeug"),
+    ],
+)
+def test_a_uv_lock_that_no_longer_fits_is_refused(tmp_path: Path, needs: tuple[str, ...], misfit: str | None) -> None:
+    """By what it was made for, as far as that can be told: neither for what comes by itself nor for odd versions."""
+    project = f'[project]\nname = "shop"\nversion = "1"\ndependencies = {json.dumps(needs)}\n'
+    files = {"app.py": FLASK, "pyproject.toml": project, "uv.lock": UV_LOCK}
+    if misfit is None:
+        assert "uv.lock" == app_of(tmp_path, files).requirements.mode
+        return
+    with pytest.raises(AppError, match=re.escape(misfit)) as caught:
+        app_of(tmp_path, files)
+    assert "uv lock" in str(caught.value.next_step)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, FrozenSet, Iterable, List, Optional, Set, Tuple
 
-from droplet import python_version, text, toml
+from droplet import needs, python_version, text, toml
+from droplet.needs import name_of
 
-_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 _INCLUDE = re.compile(r"\s*(?:-r|--requirement|-c|--constraint)[\s=]+(\S+)")
 _PATH = re.compile(r"\s*(?:(?:-e|--editable)[\s=]+)?(\.\.?(?:/[^\s\[;#]*)?)(?=[\s\[;]|$)")
 _FILE, _FOLDER = "requirements.txt", [f"requirements/{name}.txt" for name in ("production", "prod", "base")]
@@ -68,7 +68,7 @@ def find(tree: Path) -> Requirements:
     if (tree / _FILE).is_file():
         return _of_lines(tree, _FILE, python)
     if "dependencies" in project:
-        names = {_normal(one) for one in toml.texts(project["dependencies"])}
+        names = {name_of(one) for one in toml.texts(project["dependencies"])}
         return Requirements("pyproject", ("pyproject.toml",), frozenset(names), python)
     if _needs(poetry):
         raise RequirementsError("pyproject.toml names packages for Poetry, but poetry.lock is missing", "poetry lock")
@@ -96,21 +96,19 @@ def _locked(
     own = toml.texts(project.get("dependencies"))
     plain = (tree / _FILE).is_file()
     if (tree / "uv.lock").is_file() and (own or not plain):
-        held = _in_uv_lock(tree / "uv.lock")
-        lacking = sorted({_normal(one) for one in own} - held)
-        if held and lacking:
-            raise RequirementsError(f"uv.lock lacks {', '.join(lacking)}, which pyproject.toml names", "uv lock")
-        return _of_lock("uv.lock", "pyproject.toml", {_normal(one) for one in own}, python)
+        if misfit := needs.misfit(_packages(tree / "uv.lock"), own):
+            raise RequirementsError(misfit, "uv lock")
+        return _of_lock("uv.lock", "pyproject.toml", {name_of(one) for one in own}, python)
     named = set(_needs(poetry)) - {"python"}
     if (tree / "poetry.lock").is_file() and (own or named):
-        names = {_normal(one) for one in (*own, *named)} | _in_poetry_lock(tree / "poetry.lock")
+        names = {name_of(one) for one in (*own, *named)} | _in_poetry_lock(tree / "poetry.lock")
         return _of_lock("poetry.lock", "pyproject.toml", names, python)
     if (tree / "Pipfile.lock").is_file() and (tree / "Pipfile").is_file():
         told = toml.parse(text.read(tree / "Pipfile"))
         asked = toml.table(told, "requires")
         wanted = asked.get("python_full_version") or asked.get("python_version") or python
         here = (*toml.table(told, "packages"), *_in_pipfile_lock(tree / "Pipfile.lock"))
-        names = {_normal(one) for one in here}
+        names = {name_of(one) for one in here}
         return _of_lock("Pipfile.lock", "Pipfile", names, wanted if isinstance(wanted, str) else python)
     return None
 
@@ -127,17 +125,10 @@ def _packages(lock: Path) -> List[Dict[str, Any]]:
     return _tables(toml.parse(lock.read_text(encoding="utf-8", errors="replace")).get("package"))
 
 
-def _in_uv_lock(path: Path) -> Set[str]:
-    """Name all that a uv.lock knows of, also what is wanted on other systems only; uv itself would not look."""
-    packages = _packages(path)
-    wanted = [one for here in packages for one in _tables(toml.table(here, "metadata").get("requires-dist"))]
-    return {_normal(str(one.get("name", ""))) for one in (*packages, *wanted)}
-
-
 def _in_poetry_lock(path: Path) -> Set[str]:
     """Name what a poetry.lock holds for running, not for developing."""
     packages = _packages(path)
-    return {_normal(str(one.get("name", ""))) for one in packages if "main" in toml.texts(one.get("groups", ["main"]))}
+    return {name_of(str(one.get("name", ""))) for one in packages if "main" in toml.texts(one.get("groups", ["main"]))}
 
 
 def _in_pipfile_lock(path: Path) -> Set[str]:
@@ -199,8 +190,8 @@ def _lines(tree: Path, name: str) -> Tuple[List[str], List[str]]:
                 _check(tree, current, waiting[-1])
             elif local:
                 _check(tree, current, os.path.normpath(local.group(1)))
-            elif _NAME.match(line):
-                names.append(_normal(line))
+            elif name_of(line):
+                names.append(name_of(line))
     return files, names
 
 
@@ -216,13 +207,8 @@ def _is_inside(tree: Path, name: str) -> bool:
     return "\0" not in name and (os.path.realpath(os.path.join(root, name)) + os.sep).startswith(root + os.sep)
 
 
-def _normal(requirement: str) -> str:
-    match = _NAME.match(requirement)
-    return re.sub(r"[-_.]+", "-", match.group(1)).lower() if match else ""
-
-
 def _quoted_names(text: str) -> List[str]:
     """Guess the names in setup.py or setup.cfg, for the one line that explains; the installer reads it itself."""
     words = re.findall(r"""["']([A-Za-z0-9._-]+)(?:\[[^\]]*\])?\s*(?:[<>=!~][^"']*)?["']""", text)
     words += re.findall(r"^\s+([A-Za-z0-9._-]+)\s*(?:[<>=!~].*)?$", text, flags=re.MULTILINE)
-    return [_normal(word) for word in words]
+    return [name_of(word) for word in words]
