@@ -51,7 +51,7 @@ check: install
 	@$(BIN)/mypy
 
 fast: install
-	@$(BIN)/pytest -q -n 2 -m "not booted and not live and not campaign and not slow"
+	@$(BIN)/pytest -q -n 4 -m "not booted and not live and not campaign and not slow"
 
 # What tests ask of a machine besides what the local cloud does: foreign filters, and a user who is not root.
 tools:
