@@ -23,9 +23,26 @@ def test_requirements_that_are_not_there_are_refused(tmp_path: Path, line: str) 
         app_of(tmp_path / "app", {"app.py": FLASK, "requirements.txt": f"flask\n{line}\n"})
 
 
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("gunicorn=23", "gunicorn==23"),
+        ("gunicorn[gevent] = 23.0 # why", "gunicorn[gevent]==23.0"),
+        ("gunicorn=23;python_version>'3'", "gunicorn==23"),
+    ],
+)
+def test_a_single_equals_sign_is_refused_with_what_was_meant(tmp_path: Path, line: str, meant: str) -> None:
+    """The commonest slip in these files costs no droplet; what has more of them is the installer's to judge."""
+    with pytest.raises(AppError, match=r"requirements\.txt: 'gunicorn.*' is no requirement") as caught:
+        app_of(tmp_path, {"app.py": FLASK, "requirements.txt": f"flask\n{line}\n"})
+    assert meant in str(caught.value.next_step)
+
+
 def test_requirements_that_lie_in_the_app_are_taken(tmp_path: Path) -> None:
     """The project itself, a folder, a wheel, with extras and markers; and what comes from an index or a URL."""
-    lines = "-e .[web]\n./lib[x]\n-e ./lib\n./x-1.whl ; python_version > '3'\n-c https://example.org/c.txt\nflask\n"
+    lines = (
+        "-e .[web]\n./lib[x]\n-e ./lib\n./x-1.whl ; python_version > '3'\n-c https://example.org/c.txt\nflask == 3\n"
+    )
     files = {"app.py": FLASK, "lib/setup.py": "", "x-1.whl": "", "requirements.txt": lines}
     assert {"flask"} == set(app_of(tmp_path, files).requirements.names)
 

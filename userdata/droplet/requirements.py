@@ -13,6 +13,7 @@ from droplet import needs, python_version, text, toml
 from droplet.needs import name_of
 
 _INCLUDE = re.compile(r"\s*(?:-r|--requirement|-c|--constraint)[\s=]+(\S+)")
+_ONE_SIGN = re.compile(r"\s*([A-Za-z0-9._-]+(?:\s*\[[^\]]*\])?)\s*=\s*([^=\s;#]+)")  # pip wants two
 _PATH = re.compile(r"\s*(?:(?:-e|--editable)[\s=]+)?(\.\.?(?:/[^\s\[;#]*)?)(?=[\s\[;]|$)")
 _FILE, _FOLDER = "requirements.txt", [f"requirements/{name}.txt" for name in ("production", "prod", "base")]
 _UNLOCKED = {
@@ -174,7 +175,8 @@ def _lines(tree: Path, name: str) -> Tuple[List[str], List[str]]:
     Read a requirements file and all that it includes; each once.
 
     Raises:
-        RequirementsError: it names what is not in the tree: that cannot be installed, or is a file of this machine.
+        RequirementsError: it names what is not in the tree, which cannot be installed or is a file of this machine; or
+            a line is none.
     """
     files, names, waiting = [], [], [name]
     _check(tree, name, name)
@@ -191,8 +193,17 @@ def _lines(tree: Path, name: str) -> Tuple[List[str], List[str]]:
             elif local:
                 _check(tree, current, os.path.normpath(local.group(1)))
             elif name_of(line):
+                _check_sign(current, line)
                 names.append(name_of(line))
     return files, names
+
+
+def _check_sign(file: str, line: str) -> None:
+    found = _ONE_SIGN.match(line)
+    if found:
+        raise RequirementsError(
+            f"{file}: {found.group(0).strip()!r} is no requirement", f"{found.group(1)}=={found.group(2)}"
+        )
 
 
 def _check(tree: Path, file: str, named: str) -> None:
