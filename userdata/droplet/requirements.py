@@ -202,7 +202,7 @@ def _check_sign(file: str, line: str) -> None:
     found = _ONE_SIGN.match(line)
     if found:
         raise RequirementsError(
-            f"{file}: {found.group(0).strip()!r} is no requirement", f"{found.group(1)}=={found.group(2)}"
+            f"{file}: {found.group(0).strip()!r} is no requirement", f"write {found.group(1)}=={found.group(2)}"
         )
 
 
