@@ -1,4 +1,4 @@
-"""Apps to deploy to a live ship, and the visitors that it has meanwhile."""
+"""A live ship that tests share, apps to deploy to it, and the visitors that it has meanwhile."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import shutil
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 from typing_extensions import Self
+
+import cloudship
 
 RATE, CLIENTS = 200, 8  # requests a second in all, and who sends them
 APP = """
@@ -43,6 +46,24 @@ def write(folder: Path, *, top: str = "", work: str = "pass", mark: str = "", **
     for name, text in files.items():
         (folder / name.replace("__", ".")).write_text(text)
     return folder
+
+
+@contextlib.contextmanager
+def shared_ship(app: Path, *, name: str, machines: Path, state: Path) -> Iterator[Any]:
+    """
+    Launch a ship for several tests, and take it down after them.
+
+    Args:
+        app: is live first.
+        name: the ship's.
+        machines: the folder of the local cloud.
+        state: where its key lies; each of the tests has to find it there.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLOUDSHIP_LOCAL_DIR", str(machines))
+        patch.setenv("CLOUDSHIP_STATE_DIR", str(state))
+        with cloudship.up(app, name=name, cloud="local") as ship:
+            yield ship
 
 
 def _ask(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:

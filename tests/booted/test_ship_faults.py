@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import requests
+from booted.deploying import shared_ship
 from booted.inside import Machine
 from booted.shipfaults import FAULTS, GOOD, ShipFault
 from campaign.conftest import SOAK, record
@@ -34,11 +35,8 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ship(machines: Path, state: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """One ship for all these tests."""
     app = write(tmp_path_factory.mktemp("good") / "app", {})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CLOUDSHIP_LOCAL_DIR", str(machines))
-        patch.setenv("CLOUDSHIP_STATE_DIR", str(state))
-        with cloudship.up(app, name="battered", cloud="local") as ship:
-            yield ship
+    with shared_ship(app, name="battered", machines=machines, state=state) as found:
+        yield found
 
 
 def write(folder: Path, files: dict[str, str]) -> Path:

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 import yaml
+from booted.deploying import shared_ship
 from booted.inside import Machine
 
-import cloudship
 from cloudship import checkouts
 from cloudship.errors import CloudshipError, HostKeyMismatch
 from cloudship.keys import mint
@@ -60,11 +60,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def ship(machines: Path, app: Path) -> Iterator[Any]:
     """One ship for all of them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CLOUDSHIP_LOCAL_DIR", str(machines))
-        patch.setenv("CLOUDSHIP_STATE_DIR", str(app.parent / "state"))
-        with cloudship.up(app, name="guarded", cloud="local") as ship:
-            yield ship
+    with shared_ship(app, name="guarded", machines=machines, state=app.parent / "state") as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)

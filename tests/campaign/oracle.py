@@ -29,7 +29,7 @@ def judge(box: CloudBox, place: Path, ended: Ended, ship: str = SHIP) -> list[st
     box.knobs.clear_faults()
     secrets = _secrets(box, place)  # now, since `down` takes away the keys that are among them
     wrong = [f"a library's traceback was shown: {ended.output[-600:]}"] if "Traceback (most" in ended.output else []
-    wrong += _shown(secrets, _texts(box, place, ended)) + [f"{name} is left in TMPDIR" for name in ended.left]
+    wrong += _leaked(secrets, box, place, ended)
     down = case.run(["down", ship, "--cloud", "local"], box.knobs, case.environment(place), lambda _point: None)
     if down.status != 0:
         wrong.append(f"down ended with {down.status}: {down.output[-600:]}")
@@ -37,7 +37,7 @@ def judge(box: CloudBox, place: Path, ended: Ended, ship: str = SHIP) -> list[st
     keys = list((place / "state").rglob("id_ed25519"))
     if keys:
         wrong.append(f"keys are left on this machine: {keys}")
-    wrong += _shown(secrets, _texts(box, place, down)) + [f"{name} is left in TMPDIR" for name in down.left]
+    wrong += _leaked(secrets, box, place, down)
     wrong += _shown(secrets, {"a request": str(box.knobs.requests())})
     box.knobs.clear_requests()
     shutil.rmtree(case.temporary(place), ignore_errors=True)  # of those that were killed
@@ -85,13 +85,14 @@ def _secrets(box: CloudBox, place: Path) -> list[tuple[str, str]]:
     return known + [("launch's own key", line) for line in _bodies(place)]
 
 
-def _texts(box: CloudBox, place: Path, ended: Ended) -> dict[str, str]:
-    """Collect where it could show: files, user-data, what was said, the words of programs."""
+def _leaked(secrets: list[tuple[str, str]], box: CloudBox, place: Path, ended: Ended) -> list[str]:
+    """Look where secrets could show: files, user-data, what was said, the words of programs; and what TMPDIR keeps."""
     folders = (place / "state", case.temporary(place))
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and path.name != "id_ed25519"]
     texts = {path.name: path.read_text("utf-8", "replace") for path in files}
     texts |= {f"user-data {number}": text for number, text in _user_data(box).items()}
-    return texts | {"the output": ended.output, "the words of a program": ended.words}
+    texts |= {"the output": ended.output, "the words of a program": ended.words}
+    return _shown(secrets, texts) + [f"{name} is left in TMPDIR" for name in ended.left]
 
 
 def _shown(secrets: list[tuple[str, str]], texts: dict[str, str]) -> list[str]:

@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -161,8 +161,8 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def all_is_as_it_must_be(self) -> None:
         """At most one of the ship, strangers untouched, journal and bill as the account is."""
-        listed, now = self.box.look()
-        self.held = [one for one in listed if _is_ours(one)]
+        droplets, now = self.box.look()
+        self.held = _ours(droplets)
         assert len(self.held) <= 1
         self._strangers_are_untouched(now)
         self._the_journal_knows(now)
@@ -206,7 +206,7 @@ class Life(RuleBasedStateMachine):
 
     def ships(self) -> list[Droplet]:
         """List the droplets that a launch of the ship made, by what is written on each."""
-        return [one for one in self.box.client.droplets() if _is_ours(one)]
+        return _ours(self.box.client.droplets())
 
     def ended(self, what: str, ended: Ended, *more: int) -> Ended:
         """Look at how a command ended."""
@@ -218,6 +218,10 @@ class Life(RuleBasedStateMachine):
 
 
 BEFORE: dict[Path, Account] = {}
+
+
+def _ours(droplets: Iterable[Droplet]) -> list[Droplet]:
+    return [one for one in droplets if _is_ours(one)]
 
 
 def _is_ours(droplet: Droplet) -> bool:

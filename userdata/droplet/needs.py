@@ -55,8 +55,7 @@ def _is_here(package: Dict[str, Any]) -> bool:
 
 
 def _needs_in(package: Dict[str, Any]) -> List[Dict[str, Any]]:
-    told = toml.table(package, "metadata").get("requires-dist")
-    return [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+    return toml.tables(toml.table(package, "metadata").get("requires-dist"))
 
 
 def _parsed(need: str) -> Tuple[str, Optional[Bounds]]:

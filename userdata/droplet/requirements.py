@@ -118,12 +118,8 @@ def _of_lock(lock: str, beside: str, names: Iterable[str], python: Optional[str]
     return Requirements(lock, (beside, lock), frozenset(names), python)
 
 
-def _tables(told: Any) -> List[Dict[str, Any]]:
-    return [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
-
-
 def _packages(lock: Path) -> List[Dict[str, Any]]:
-    return _tables(toml.parse(lock.read_text(encoding="utf-8", errors="replace")).get("package"))
+    return toml.tables(toml.parse(lock.read_text(encoding="utf-8", errors="replace")).get("package"))
 
 
 def _in_poetry_lock(path: Path) -> Set[str]:
@@ -192,9 +188,9 @@ def _lines(tree: Path, name: str) -> Tuple[List[str], List[str]]:
                 _check(tree, current, waiting[-1])
             elif local:
                 _check(tree, current, os.path.normpath(local.group(1)))
-            elif name_of(line):
+            elif package := name_of(line):
                 _check_sign(current, line)
-                names.append(name_of(line))
+                names.append(package)
     return files, names
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, List, Tuple
 
 try:
     import tomllib
@@ -57,6 +57,11 @@ def table(told: Any, *keys: str, where: str = "") -> Dict[str, Any]:
                 raise TomlError(f"{where}: [{'.'.join(keys[:place])}] is no table")
             return {}
     return dict(told)
+
+
+def tables(found: Any) -> List[Dict[str, Any]]:
+    """Take the tables of a list; of anything else, none."""
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def texts(found: Any) -> Tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from booted.deploying import write
+from booted.deploying import shared_ship, write
 
 
 @pytest.fixture(scope="package")
@@ -19,13 +19,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="package")
 def ship(machines: Path, app: Path) -> Iterator[Any]:
     """One ship for all these tests: a release leaves it as good as it was."""
-    import cloudship
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CLOUDSHIP_LOCAL_DIR", str(machines))
-        patch.setenv("CLOUDSHIP_STATE_DIR", str(app.parent / "state"))
-        with cloudship.up(app, name="released", cloud="local") as ship:
-            yield ship
+    with shared_ship(app, name="released", machines=machines, state=app.parent / "state") as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)
