@@ -93,6 +93,7 @@ def test_a_machine_boots_reboots_and_keeps_its_data(lab: Lab) -> None:
     assert "/srv/booted" in lab.ssh(spec, "echo kept > /srv/kept; sync; ls /srv/booted")
     size = int(lab.ssh(spec, "df -BM --output=size / | tail -1").strip().rstrip("M"))
     assert 1500 < size <= 2048
+    assert "1" == lab.ssh(spec, "nproc").strip()  # of its size, however many the host has
     began = lab.ssh(spec, "stat -c %Y /proc/1").strip()
     lab.ssh(spec, "reboot")
     deadline = time.monotonic() + 120

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Iterator, Optional
+from typing import Optional
 
 _ROOT = Path("/")
-_CORES, _MEMORY = "DROPLET_CORES", "DROPLET_MEMORY_MIB"  # of init's environment
+_MEMORY = "DROPLET_MEMORY_MIB"  # of init's environment
 
 
-def cores(root: Path = _ROOT) -> int:
+def cores() -> int:
     """Count the cores that are ours."""
-    found = [len(os.sched_getaffinity(0)), *_cores_of_groups(root / "sys/fs/cgroup")]
-    told = _told(root, _CORES)
-    return max(1, min(found if told is None else [*found, told]))
+    return len(os.sched_getaffinity(0))
 
 
 def memory_mib(root: Path = _ROOT) -> int:
@@ -30,13 +28,6 @@ def memory_mib(root: Path = _ROOT) -> int:
         found += [number >> 20 for number in _numbers(place)]
     told = _told(root, _MEMORY)
     return min(found if told is None else [*found, told])
-
-
-def _cores_of_groups(groups: Path) -> Iterator[int]:
-    first = [*_numbers(groups / "cpu/cpu.cfs_quota_us"), *_numbers(groups / "cpu/cpu.cfs_period_us")]
-    for limit in (first, _numbers(groups / "cpu.max")):
-        if len(limit) == 2 and limit[0] > 0:  # quota and period; without a quota there is a word, or -1
-            yield limit[0] // limit[1]
 
 
 def _numbers(place: Path) -> "list[int]":

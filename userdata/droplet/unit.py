@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Callable, Dict, Iterable, List, Optional
 
@@ -77,13 +78,21 @@ def prioritize(number: int, nice: int) -> None:
     waiting = [int(shown)] if shown.isdigit() and int(shown) else []
     while waiting:
         pid = waiting.pop()
-        try:
-            os.setpriority(os.PRIO_PROCESS, pid, nice)  # before its children are listed: those to come inherit it
+        with suppress(OSError):  # it ended meanwhile
+            waiting += _renice(Path(f"/proc/{pid}/task"), nice)
             Path(f"/proc/{pid}/oom_score_adj").write_text(str(builds.OOM if nice else 0), encoding="ascii")
-            children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-        except OSError:  # it ended meanwhile
-            continue
-        waiting += [int(one) for one in children]
+
+
+def _renice(tasks: Path, nice: int) -> List[int]:
+    """Give every thread of a process a priority, for the kernel has one for each; return the process's children."""
+    done, children = set(), []
+    while new := {path.name for path in tasks.iterdir()} - done:  # one may have begun another before its turn came
+        for task in new:
+            with suppress(OSError):  # it ended meanwhile
+                os.setpriority(os.PRIO_PROCESS, int(task), nice)  # before its children: those to come inherit it
+                children += (tasks / task / "children").read_text(encoding="ascii").split()
+        done |= new
+    return [int(one) for one in children]
 
 
 def kill(number: int) -> None:

@@ -1,5 +1,5 @@
 """
-One control group for each machine, limited to its size.
+One control group for each machine, limited to its memory; its cores are not a matter of groups (`cores`).
 
 Without one of its own, machines started from the same place share a group, and systemd inside them stops each
 other's services. Version 1, hybrid and version 2 hosts differ in where the group lies.
@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
-_LIMITING = ("memory", "cpu", "pids")
-# A droplet that has used its share stands still until the period ends: half of the kernel's 100 ms is a pause that
-# visitors notice and that a real droplet, whose processor is merely slower, does not make.
-_PERIOD_US = 10_000
+# In no group for the processor, the kernel makes one of each session, and a nice value counts only inside one.
+_CONTROLLERS = ("memory", "cpu", "pids")
 _TASKS = 8192
 
 
@@ -33,30 +31,27 @@ class Group:
         """The folders to enter, systemd's own first."""
         if (ROOT / "cgroup.controllers").exists():
             return (ROOT / self.name,)
-        hierarchies = ("systemd", "unified", *_LIMITING)
+        hierarchies = ("systemd", "unified", *_CONTROLLERS)
         return tuple(ROOT / one / self.name for one in hierarchies if (ROOT / one).is_dir())
 
-    def create(self, *, memory_mib: int, vcpus: int) -> None:
+    def create(self, *, memory_mib: int) -> None:
         """
-        Make the group anew and set the limits of a size; a controller that is not there limits nothing.
+        Make the group anew and set its limits; a controller that is not there limits nothing.
 
         What a crash left of an older one would keep the machine from booting: the hierarchies must agree.
         """
         self.remove()
         for place in self.places:
             place.mkdir(exist_ok=True)
-        for controller in _LIMITING:  # version 2 limits only what the parent hands on
+        for controller in _CONTROLLERS:  # version 2 limits only what the parent hands on
             with suppress(OSError):
                 (ROOT / "cgroup.subtree_control").write_text(f"+{controller}")
-        memory, quota = memory_mib * 1024 * 1024, vcpus * _PERIOD_US
+        memory = memory_mib * 1024 * 1024
         one = ROOT / self.name  # version 2; version 1 has a folder for each controller
         limits = (
             (ROOT / "memory" / self.name / "memory.limit_in_bytes", memory),
-            (ROOT / "cpu" / self.name / "cpu.cfs_period_us", _PERIOD_US),
-            (ROOT / "cpu" / self.name / "cpu.cfs_quota_us", quota),
             (ROOT / "pids" / self.name / "pids.max", _TASKS),
             (one / "memory.max", memory),
-            (one / "cpu.max", f"{quota} {_PERIOD_US}"),
             (one / "pids.max", _TASKS),
         )
         for file, limit in limits:

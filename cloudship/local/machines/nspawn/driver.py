@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from cloudship.local import programs
 from cloudship.local.machines.base import Driver, DriverError, HostNetwork, MachineSpec, MachineState
-from cloudship.local.machines.nspawn import supervise
+from cloudship.local.machines.nspawn import cores, supervise
 from cloudship.local.machines.nspawn.cgroup import Group, groups
 from cloudship.local.machines.nspawn.disk import Disk
 from cloudship.local.machines.nspawn.names import Names
@@ -94,11 +94,11 @@ class NspawnDriver(Driver):
         disk, group = self._disk(spec.droplet_id), self._group(spec.droplet_id)
         self._end_supervisor(spec.droplet_id)
         self._stopping(spec.droplet_id).unlink(missing_ok=True)
-        group.create(memory_mib=spec.memory_mib, vcpus=spec.vcpus)
+        group.create(memory_mib=spec.memory_mib)
         lower = Path((disk.folder / "lower").read_text(encoding="utf-8"))
         root = disk.mount(lower)
         space = self._wiring.plug(spec.droplet_id, spec.address, self._subnet())
-        self._supervised(spec.droplet_id, group, _command(self._names.machine(spec.droplet_id), root, space, spec))
+        self._supervised(spec, group, _command(self._names.machine(spec.droplet_id), root, space, spec))
         if not _soon(lambda: group.leader() is not None, _INIT_LIMIT):
             raise DriverError(f"droplet {spec.droplet_id} did not boot: {self._last_words(spec.droplet_id)}")
 
@@ -165,13 +165,13 @@ class NspawnDriver(Driver):
         assert self._network is not None  # noqa: S101  `open` set it
         return self._network.subnet
 
-    def _supervised(self, droplet_id: int, group: Group, command: list[str]) -> None:
-        folder = self._disk(droplet_id).folder
+    def _supervised(self, spec: MachineSpec, group: Group, command: list[str]) -> None:
+        folder = self._disk(spec.droplet_id).folder
         order = {
             "command": command,
             "groups": [str(place) for place in group.places],
             "log": str(folder / "console.log"),
-            "stopping": str(self._stopping(droplet_id)),
+            "stopping": str(self._stopping(spec.droplet_id)),
         }
         (folder / "order.json").write_text(json.dumps(order), encoding="utf-8")
         words = [sys.executable, "-I", "-S", supervise.__file__, str(folder / "order.json")]
@@ -181,6 +181,8 @@ class NspawnDriver(Driver):
             )
         (folder / "supervisor.pid").write_text(f"{child.pid} {_started(child.pid)}", encoding="utf-8")
         assert child.stdin is not None  # noqa: S101  a pipe was asked for
+        with suppress(ProcessLookupError):  # as below
+            cores.give(child.pid, spec.vcpus)
         with suppress(BrokenPipeError), child.stdin as pipe:  # it has ended: whoever waits for the machine says so
             pipe.write(supervise.GO)
         child.returncode = 0  # it outlives us on purpose: no warning when we forget it
@@ -248,8 +250,7 @@ def _command(machine: str, root: Path, space: str, spec: MachineSpec) -> list[st
         "--timezone=off",
         "--link-journal=no",
         "--capability=CAP_NET_ADMIN",
-        f"--setenv=DROPLET_CORES={spec.vcpus}",  # /proc tells of the host, and a container does not see its limits
-        f"--setenv=DROPLET_MEMORY_MIB={spec.memory_mib}",
+        f"--setenv=DROPLET_MEMORY_MIB={spec.memory_mib}",  # /proc tells of the host, and it may not see its limit
     ]
 
 
