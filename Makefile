@@ -7,6 +7,8 @@ NAME := flask-hello
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 INSTALLED := $(VENV)/.installed
 LOCAL := --cloud local
+# Whatever the shell says: an editable install that compiles nothing compiles it all again at every command.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help up down install tools check test fast soak bench clean
 
@@ -14,7 +16,7 @@ help:
 	@echo "make up      put the demo app online on a droplet of the local cloud"
 	@echo "make down    take it away again"
 	@echo "make test    every test; make fast: the quick ones without machines; make check: ruff and mypy"
-	@echo "make soak    the long campaigns of crashes and faults; writes docs/reliability.md"
+	@echo "make soak    the long campaigns of crashes and faults, in full: hours; writes docs/reliability.md"
 	@echo "make bench   measure the speed, next to a hand-made script"
 
 # A fresh Debian or Ubuntu has python3 without venv and pip.
@@ -65,7 +67,8 @@ test: check tools
 	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "booted or live"
 
 soak: install
-	@CLOUDSHIP_SOAK=1 $(BIN)/python docs/make_reliability.py
+	@$(BIN)/cloudship local setup --yes
+	@$(BIN)/python docs/make_reliability.py $(ONLY)
 
 bench: install
 	@$(BIN)/cloudship local setup --yes

@@ -1,19 +1,37 @@
-"""Run the campaigns and write their figures, with the text around them, into `docs/reliability.md`."""
+"""
+Run the campaigns, in full, and keep their figures; write these, with the text around them, into `docs/reliability.md`.
+
+    make_reliability.py [WORD ...]       those whose file has a word in its name; all without one
+    make_reliability.py --report FILE    runs nothing: takes what `make test` wrote where CAMPAIGN_REPORT led it
+
+A campaign is a file of tests, and each is kept as soon as it has passed. What passed with the very same code is not run
+again, so a run that was broken off goes on where it was.
+"""
 
 from __future__ import annotations
 
+import argparse
+import hashlib
 import json
 import os
 import subprocess
 import sys
+import time
 from collections import defaultdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "reliability.md"
-ON_MACHINES = ("tests/booted/test_boot_faults.py", "tests/booted/test_ship_faults.py")  # one after the other
+PAGE, FIGURES = ROOT / "docs" / "reliability.md", ROOT / "docs" / "reliability.json"
+WITHOUT_MACHINES = ("tests/campaign/test_*.py",)
+ON_MACHINES = (
+    "tests/booted/test_*_faults.py",
+    "tests/booted/releases/test_under_load.py",
+    "tests/booted/test_cloud_killed_machines.py",
+)
+CODE = ("cloudship", "userdata", "tests")
 MENDED = (
     "a tag of a launch's deadline, taken off and not yet away when the client was killed: it is taken away in one call",
     "a launch tag and keys on this machine, left by a killed `down`: launches are found by their files too",
@@ -120,19 +138,20 @@ got over. The clock of such a machine is the host's and cannot be set; what a wr
 | T14 | token, values, passwords, keys: looked for after every case, told with `--debug`, and all over a real machine |
 | T10 | two, four, eight commands at once, on one machine and on several, stopped at every change: one ship or none |
 | T11 | lives of a ship as Hypothesis draws them: kills, lost answers and state, strangers; judged after every step |
-| C1, C2 | SIGKILL of the local cloud itself, at any moment under many requests and at every step of its work |
+| C1, C2, C3 | SIGKILL of the local cloud itself: at any moment, at every step of its work and of a machine's life |
 | rotation | the client is killed at every step of it, the script on the droplet at every line, the power lost there |
 | impostors | somebody else on the droplet's address, with no key that fits or a wrong one, hears nothing |
 | mutants | a rule is broken on purpose, and a campaign notices |
 
-`make test` runs them in the size of the table; `make soak` runs more and writes this page.
+`make test` runs each of them in part, `make soak` in full: hours, which can be broken off and go on where they were;
+`make soak ONLY="http lives"` runs those files alone.
 
 ## Figures
 
-Written by a run on {date}, {size}; {seconds:.0f} s on {cores} cores.
+Of the last run of each that passed, on {cores} cores.
 
-| campaign | cases | points |
-| --- | ---: | ---: |
+| campaign | cases | points | run |
+| --- | ---: | ---: | --- |
 {rows}
 
 ## Found and mended on the way
@@ -141,39 +160,123 @@ Written by a run on {date}, {size}; {seconds:.0f} s on {cores} cores.
 """
 
 
+@dataclass
+class Run:
+    """One file of campaigns, and how it went."""
+
+    when: str  # a date
+    whole: bool  # in full, or in the size of `make test`
+    code: str  # with which it ran
+    seconds: float | None
+    campaigns: dict[str, tuple[int, int]]  # cases and points
+
+    @property
+    def told(self) -> str:
+        """Say when and how it was run."""
+        size = "in full" if self.whole else "by `make test`"
+        return f"{self.when} {size}" + (f", {self.seconds:.0f} s" if self.seconds else "")
+
+
 def main() -> int:
-    """Run, and write the page when all passed."""
+    """Run what is asked for, and write each as it passes."""
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("words", nargs="*", metavar="WORD")
+    asked.add_argument("--report", type=Path, metavar="FILE")
+    given = asked.parse_args()
+    runs, code = _kept(), _code()
+    if given.report:
+        for file, lines in _by_file(given.report.read_text(encoding="utf-8")).items():
+            if not (file in runs and runs[file].whole and runs[file].code == code):
+                runs[file] = Run(_today(), whole=False, code=code, seconds=None, campaigns=_figures(lines))
+        _keep(runs)
+        return 0
+    failed = [file for file in _files(given.words) if not _passed(file, runs, code)]
+    if failed:
+        _say(f"failed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def _passed(file: str, runs: dict[str, Run], code: str) -> bool:
+    """Run a file of campaigns in full, unless it passed already, and keep its figures; those of one that failed go."""
+    if file in runs and runs[file].whole and runs[file].code == code:
+        _say(f"{file}: passed on {runs[file].told}")
+        return True
     with TemporaryDirectory() as folder:
-        report = Path(folder) / "report.jsonl"
-        began = datetime.now(timezone.utc)
-        for places in (("-n", "2", "tests/campaign"), ON_MACHINES):
-            words = [sys.executable, "-m", "pytest", "-q", *places]
-            done = subprocess.run(words, cwd=ROOT, env={**os.environ, "CAMPAIGN_REPORT": str(report)}, check=False)
-            if done.returncode != 0:
-                return done.returncode
-        seconds = (datetime.now(timezone.utc) - began).total_seconds()
-        PAGE.write_text(page(report.read_text(encoding="utf-8"), seconds), encoding="utf-8")
-    return 0
+        report, began = Path(folder) / "report.jsonl", time.monotonic()
+        report.touch()
+        words = [sys.executable, "-m", "pytest", "-q", *(() if "booted" in file else ("-n", "2")), file]
+        env = {**os.environ, "CLOUDSHIP_SOAK": "1", "CAMPAIGN_REPORT": str(report)}
+        done = subprocess.run(words, cwd=ROOT, env=env, check=False)
+        runs.pop(file, None)
+        lines = _by_file(report.read_text(encoding="utf-8")).get(file, [])
+    if done.returncode == 0 and lines:
+        seconds, campaigns = time.monotonic() - began, _figures(lines)
+        runs[file] = Run(_today(), whole=True, code=code, seconds=seconds, campaigns=campaigns)
+        _say(f"{file}: {sum(cases for cases, _ in campaigns.values())} cases, {runs[file].told}")
+    _keep(runs)
+    return done.returncode == 0
 
 
-def page(report: str, seconds: float) -> str:
-    """Write the page from the lines that the campaigns left."""
-    cases: defaultdict[str, int] = defaultdict(int)
-    points: defaultdict[str, int] = defaultdict(int)
+def _files(words: list[str]) -> list[str]:
+    places = [path for pattern in (*WITHOUT_MACHINES, *ON_MACHINES) for path in sorted(ROOT.glob(pattern))]
+    files = [str(path.relative_to(ROOT)) for path in places if "record(" in path.read_text(encoding="utf-8")]
+    return [file for file in files if not words or any(word in Path(file).stem for word in words)]
+
+
+def _code() -> str:
+    """Compute what a result is of."""
+    listed = subprocess.run(["git", "ls-files", "-z", *CODE], cwd=ROOT, check=True, capture_output=True, text=True)
+    digest = hashlib.sha256()
+    for name in filter(None, listed.stdout.split("\0")):
+        digest.update(name.encode() + b"\0" + (ROOT / name).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
+
+
+def _today() -> str:
+    return datetime.now(timezone.utc).strftime("%Y-%m-%d")
+
+
+def _by_file(report: str) -> dict[str, list[dict[str, object]]]:
+    found: defaultdict[str, list[dict[str, object]]] = defaultdict(list)
     for line in report.splitlines():
         told = json.loads(line)
-        cases[told["campaign"]] += told["cases"]
-        points[told["campaign"]] += told["points"]
-    rows = [f"| {name} | {cases[name]} | {points[name]} |" for name in sorted(cases)]
-    rows.append(f"| all | {sum(cases.values())} | |")
-    return TEXT.format(
-        date=datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-        size="in full" if os.environ.get("CLOUDSHIP_SOAK") == "1" else "in the size of `make test`",
-        seconds=seconds,
-        cores=len(os.sched_getaffinity(0)),
-        rows="\n".join(rows),
-        mended="\n".join(f"- {one}." for one in MENDED),
-    )
+        found[told["file"]].append(told)
+    return dict(found)
+
+
+def _figures(lines: list[dict[str, object]]) -> dict[str, tuple[int, int]]:
+    cases: defaultdict[str, int] = defaultdict(int)
+    points: defaultdict[str, int] = defaultdict(int)
+    for told in lines:
+        cases[str(told["campaign"])] += int(str(told["cases"]))
+        points[str(told["campaign"])] += int(str(told["points"]))
+    return {name: (cases[name], points[name]) for name in sorted(cases)}
+
+
+def _kept() -> dict[str, Run]:
+    if not FIGURES.exists():
+        return {}
+    return {file: Run(**told) for file, told in json.loads(FIGURES.read_text(encoding="utf-8")).items()}
+
+
+def _keep(runs: dict[str, Run]) -> None:
+    """Write the figures, and the page."""
+    told = {file: asdict(runs[file]) for file in sorted(runs)}
+    FIGURES.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    PAGE.write_text(page(runs), encoding="utf-8")
+
+
+def page(runs: dict[str, Run]) -> str:
+    """Write the page."""
+    lines = [(name, *figures, run.told) for run in runs.values() for name, figures in run.campaigns.items()]
+    rows = [f"| {name} | {cases} | {points} | {told} |" for name, cases, points, told in sorted(lines)]
+    rows.append(f"| all | {sum(cases for _, cases, _, _ in lines)} | | |")
+    mended = "\n".join(f"- {one}." for one in MENDED)
+    return TEXT.format(cores=len(os.sched_getaffinity(0)), rows="\n".join(rows), mended=mended)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import socket
 import time
@@ -15,11 +14,11 @@ from typing import Any
 import pytest
 import requests
 from booted.traces import Host
+from campaign.conftest import SOAK, record
 from crashes import CrashBox
 
 from cloudship.local import control
 
-SOAK = os.environ.get("CLOUDSHIP_SOAK") == "1"
 LIVES = 1000 if SOAK else 4  # each has a kill in every one of its moments; no more than there are steps
 LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 ASKED = {"name": "web", "size": "s-1vcpu-512mb-10gb", "image": "ubuntu-20-04-x64"}
@@ -152,6 +151,7 @@ def test_a_kill_at_every_step_leaves_each_machine_once_or_not_at_all(life: Life)
             if name == "start" and (bad := life.answers()):
                 failures[f"after {name} step {step}"] = bad
         life.delete()  # what outlived its delete
+    record("C3 local cloud killed at every step of a machine", cases=kills, points=sum(steps.values()))
     assert {} == failures
     assert kills == len(MOMENTS) * min(LIVES, max(steps.values()))
 
@@ -199,3 +199,4 @@ def test_kills_at_any_moment_of_many_machines_at_once(life: Life, _: int) -> Non
         assert [] == found
         life.delete()
         assert [] == life.unsettled(0)
+    record("C3 local cloud killed beside many machines", cases=_round + 1, points=1)

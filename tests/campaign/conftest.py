@@ -196,7 +196,8 @@ def record(name: str, **figures: int) -> None:
     target = os.environ.get("CAMPAIGN_REPORT")
     if target:
         with Path(target).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"campaign": name, **figures}) + "\n")
+            told = {"campaign": name, "file": os.environ["PYTEST_CURRENT_TEST"].partition("::")[0], **figures}
+            file.write(json.dumps(told) + "\n")
 
 
 def not_one_ship(ground: Field) -> list[str]:

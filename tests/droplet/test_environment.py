@@ -282,3 +282,23 @@ def _packed_python() -> bytes:
         archive.add(Path(base, "bin", version).resolve(), f"python/bin/{version}")
         archive.add(base / "lib" / version, f"python/lib/{version}", filter=kept)
     return buffer.getvalue()
+
+
+def test_what_the_live_release_compiled_is_not_compiled_again(tmp_path: Path, layout: Layout) -> None:
+    """Of the packages that stayed as they are; of what is another file now, or nowhere, nothing comes along."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "requirements.txt").write_text("itsdangerous==2.1.2\nblinker\nsix\n")
+    made(tree, layout)
+    (old,) = layout.environments.glob("*/lib/python3*/site-packages")
+    importing = [old.parents[2] / "bin" / "python", "-c", "import blinker, itsdangerous, six"]
+    subprocess.run(importing, env={}, check=True)
+    layout.release(1).mkdir(parents=True)
+    (layout.release(1) / "environment").write_text(old.parents[2].name)
+    layout.current.symlink_to(layout.release(1))
+    (tree / "requirements.txt").write_text("itsdangerous==2.2.0\nblinker\n")
+    made(tree, layout)
+    (new,) = {*layout.environments.glob("*/lib/python3*/site-packages")} - {old}
+    compiled = {place: {str(one.relative_to(place)) for one in place.rglob("*.pyc")} for place in (old, new)}
+    assert {"blinker", "itsdangerous", "__pycache__"} == {one.split("/")[0] for one in compiled[old]}
+    assert {one for one in compiled[old] if one.startswith("blinker/")} == compiled[new]

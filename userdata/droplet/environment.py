@@ -14,12 +14,12 @@ import re
 import shutil
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple
 
-from droplet import builds, command, firstboot, locks, python_version, uv
+from droplet import builds, bytecode, command, firstboot, locks, python_version, uv
 from droplet.app import App
 from droplet.journal import StageError
 from droplet.layout import CONFIG, USER, Layout, read_config
@@ -102,14 +102,31 @@ def make(wanted: Wanted, tree: Path, layout: Layout, values: Mapping[str, str], 
             shutil.rmtree(str(place))
         _await_uv()
         _Installation(wanted, tree, place, layout, values, say).run()
+        _carry_bytecode(layout, place)
         (place / MARK).touch()
     return place
 
 
-def clean(layout: Layout, used: List[str]) -> None:
+def _carry_bytecode(layout: Layout, place: Path) -> None:
+    """Take what the live release compiled, which works; without it the new one only starts later."""
+    live = layout.live()
+    before = of_release(layout, live) if live is not None else None
+    if before is not None:
+        with suppress(StageError):
+            command.run([sys.executable, "-I", "-S", bytecode.__file__, str(before), str(place)], user=USER)
+
+
+def of_release(layout: Layout, number: int) -> Optional[Path]:
+    """Find the environment of a release; None where it has none."""
+    mark = layout.release(number) / "environment"
+    return layout.environments / mark.read_text(encoding="utf-8") if mark.is_file() else None
+
+
+def clean(layout: Layout) -> None:
     """Remove the environments that no release uses."""
+    used = {of_release(layout, number) for number in layout.numbers()}
     for place in layout.environments.iterdir() if layout.environments.is_dir() else ():
-        if place.is_dir() and place.name not in used:
+        if place.is_dir() and place not in used:
             shutil.rmtree(str(place), ignore_errors=True)
 
 

@@ -142,8 +142,7 @@ def clean(layout: Layout) -> None:
     if is_low(layout):
         for number in others[-FAILED_KEPT:]:
             strip(layout, number)
-    marks = [layout.release(number) / "environment" for number in layout.numbers()]
-    environment.clean(layout, [mark.read_text(encoding="utf-8") for mark in marks if mark.exists()])
+    environment.clean(layout)
 
 
 def is_low(layout: Layout) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 from booted.deploying import CLIENTS, Load, until, write
-from campaign.conftest import SOAK
+from campaign.conftest import SOAK, record
 
 
 def test_twenty_deploys_and_twenty_rollbacks_lose_no_request(ship: Any, app: Path) -> None:
@@ -132,3 +132,4 @@ def test_a_release_that_dies_after_the_switch_refuses_nobody(ship: Any, app: Pat
     assert len(load.failed) <= CLIENTS  # answers that were half sent when it died
     found = next(one for one in ship.releases() if one.number == number)
     assert ("failed", True) == (found.state, cause in str(found.failure)), found.failure
+    record("T8 deaths after the switch", cases=1, points=1)
