@@ -17,9 +17,17 @@ if TYPE_CHECKING:
     from cloudship.events import Event
 
 
-def ssh(name: NameArgument, cloud: CloudOption = None) -> None:
+def ssh(
+    name: NameArgument,
+    command: Annotated[
+        list[str] | None, typer.Argument(help="-- and what to do there instead, as ssh takes it.", show_default=False)
+    ] = None,
+    cloud: CloudOption = None,
+) -> None:
     """Log in as root, with the ship's own key and its pinned host key."""
-    _become(the_ship(name, cloud).openssh())
+    asked = command or []
+    _demand_no_flag("ssh", name, asked)
+    _become((*the_ship(name, cloud).openssh(), *asked))
 
 
 def run(
@@ -33,16 +41,22 @@ def run(
 
     Ends with the command's own status, 255 when cloudship failed.
     """
-    from cloudship.errors import ConfigError
     from cloudship.models import CONTROL
 
-    if command[0].startswith("-"):
-        raise ConfigError(f"run has no flag {command[0]}", next_step=f"cloudship run {name} -- COMMAND...")
+    _demand_no_flag("run", name, command)
     words = shlex.join((CONTROL, "run", *(("--root",) if root else ()), "--", *command))
     login = the_ship(name, cloud).openssh()
     terminal = "-t" if sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty() else "-T"
     # The shell turns an end by a signal into a status; sshd alone would say 255, as if we had failed.
     _become((*login[:-1], terminal, login[-1], f"{words}; exit $?"))
+
+
+def _demand_no_flag(verb: str, name: str, command: Sequence[str]) -> None:
+    """Refuse what was meant for us, or would be taken by ssh for its own."""
+    from cloudship.errors import ConfigError
+
+    if command and command[0].startswith("-"):
+        raise ConfigError(f"{verb} has no flag {command[0]}", next_step=f"cloudship {verb} {name} -- COMMAND...")
 
 
 def _become(words: Sequence[str]) -> None:
