@@ -173,8 +173,7 @@ class Run:
     @property
     def told(self) -> str:
         """Say when and how it was run."""
-        size = "in full" if self.whole else "by `make test`"
-        return f"{self.when} {size}" + (f", {self.seconds:.0f} s" if self.seconds else "")
+        return f"{self.when} {'in full' if self.whole else 'by `make test`'}"
 
 
 def main() -> int:
@@ -212,7 +211,7 @@ def _passed(file: str, runs: dict[str, Run], code: str) -> bool:
     if done.returncode == 0 and lines:
         seconds, campaigns = time.monotonic() - began, _figures(lines)
         runs[file] = Run(_today(), whole=True, code=code, seconds=seconds, campaigns=campaigns)
-        _say(f"{file}: {sum(cases for cases, _ in campaigns.values())} cases, {runs[file].told}")
+        _say(f"{file}: {sum(cases for cases, _ in campaigns.values())} cases in {seconds:.0f} s")
     _keep(runs)
     return done.returncode == 0
 
@@ -272,9 +271,13 @@ def _keep(runs: dict[str, Run]) -> None:
 
 def page(runs: dict[str, Run]) -> str:
     """Write the page."""
-    lines = [(name, *figures, run.told) for run in runs.values() for name, figures in run.campaigns.items()]
-    rows = [f"| {name} | {cases} | {points} | {told} |" for name, cases, points, told in sorted(lines)]
-    rows.append(f"| all | {sum(cases for _, cases, _, _ in lines)} | | |")
+    found: defaultdict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    for run in runs.values():
+        for name, figures in run.campaigns.items():
+            found[name, run.told].append(figures)
+    sums = {named: [sum(column) for column in zip(*figures, strict=True)] for named, figures in sorted(found.items())}
+    rows = [f"| {name} | {cases} | {points} | {told} |" for (name, told), (cases, points) in sums.items()]
+    rows.append(f"| all | {sum(cases for cases, _ in sums.values())} | | |")
     mended = "\n".join(f"- {one}." for one in MENDED)
     return TEXT.format(cores=len(os.sched_getaffinity(0)), rows="\n".join(rows), mended=mended)
 
