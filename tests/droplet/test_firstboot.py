@@ -110,6 +110,23 @@ def test_a_first_boot_that_nobody_begins_has_an_end_too(
     assert ["it never began: cloud-init ended without starting it"] == [one["text"] for one in firstboot.follow()]
 
 
+@pytest.mark.parametrize("journalled", [False, True])
+def test_a_first_boot_that_begins_while_it_is_looked_at_is_not_dead(
+    journalled: bool, boot: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """cloud-init starts it and ends between two looks, of which the second counts; so does the journal it writes."""
+    (tmp_path / "boot.jsonl").unlink()
+    looks = iter(["ActiveState=inactive\nJob=0\n", "ActiveState=inactive\nJob=7\n"])
+
+    def look(_words: object) -> str:
+        (tmp_path / "boot.jsonl").touch() if journalled else (tmp_path / "result.json").touch()
+        return next(looks)
+
+    monkeypatch.setattr(firstboot, "_RESULTS", (tmp_path / ("result.json" if not journalled else "boot.jsonl"),))
+    monkeypatch.setattr(firstboot.command, "output", look)
+    assert firstboot._death() is None
+
+
 @pytest.mark.parametrize("how", DEATHS)
 def test_a_first_boot_that_ended_without_a_word_has_an_end_for_whoever_follows_it(
     how: str, boot: Journal, monkeypatch: pytest.MonkeyPatch

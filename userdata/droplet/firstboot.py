@@ -52,18 +52,28 @@ def follow() -> Iterator[Dict]:
 
 def _death() -> Optional[str]:
     """Say how the first boot ended without a word; None while it may still say one."""
-    shown = command.output(["systemctl", "show", "-p", "ActiveState,Job,Result,ExecMainStatus", UNIT])
-    told = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    begun = JOURNAL.exists()  # looked at first: what began after that is not dead
+    told = _unit()
     state = told.get("ActiveState")
     if state == "failed":
         killed = told.get("Result") in ("oom-kill", "signal")
         why = ": it was killed, most likely because memory ran out" if killed else ""
         return f"it ended with status {told.get('ExecMainStatus', '?')} ({told.get('Result', 'unknown')}){why}"
-    if state == "inactive" and JOURNAL.exists():
+    if state == "inactive" and begun:
         return "it was cut off, as by a reboot"
-    if state == "inactive" and told.get("Job", "0") in ("0", "") and _cloud_init_ended():
+    # Looked at again: cloud-init may have started it, and ended, since the first look.
+    if _is_idle(told) and _cloud_init_ended() and _is_idle(_unit()):
         return "it never began: cloud-init ended without starting it"
     return None
+
+
+def _unit() -> Dict[str, str]:
+    shown = command.output(["systemctl", "show", "-p", "ActiveState,Job,Result,ExecMainStatus", UNIT])
+    return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+
+
+def _is_idle(told: Dict[str, str]) -> bool:
+    return told.get("ActiveState") == "inactive" and told.get("Job", "0") in ("0", "")
 
 
 def _cloud_init_ended() -> bool:
