@@ -95,6 +95,12 @@ def output(words: Sequence[str]) -> str:
     return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""
 
 
+def properties(unit: str, names: str) -> Dict[str, str]:
+    """Ask systemd for properties of a unit, named with commas between; empty when it does not answer."""
+    shown = output(["systemctl", "show", "-p", names, unit])
+    return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+
+
 def as_user(user: str) -> List[str]:
     """Give the words that run the rest as another user, its groups set and nothing else changed."""
     if os.geteuid() != 0:

@@ -68,8 +68,7 @@ def _death() -> Optional[str]:
 
 
 def _unit() -> Dict[str, str]:
-    shown = command.output(["systemctl", "show", "-p", "ActiveState,Job,Result,ExecMainStatus", UNIT])
-    return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    return command.properties(UNIT, "ActiveState,Job,Result,ExecMainStatus")
 
 
 def _is_idle(told: Dict[str, str]) -> bool:

@@ -121,8 +121,7 @@ def death(number: int) -> Optional[str]:
 
 def death_of(unit: str) -> Optional[str]:
     """Say how the process of a unit died; None while it lives."""
-    shown = command.output(["systemctl", "show", "-p", "ActiveState,SubState,NRestarts,ExecMainStatus,Result", unit])
-    told = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    told = command.properties(unit, "ActiveState,SubState,NRestarts,ExecMainStatus,Result")
     if told.get("NRestarts", "0") == "0" and told.get("SubState") == "running":
         return None
     if told.get("ActiveState") == "activating" and told.get("SubState") in ("start", "start-post"):
