@@ -23,7 +23,7 @@ class ShipFault:
 
     Args:
         breaks: a script that breaks the live droplet.
-        mends: a script that mends it.
+        mends: a script that mends it; a mount is taken off lazily, since a request may have a file of it open.
         names: what the error names of the cause; empty: the deploy goes well all the same.
         files: the app, or what in it differs from the good one.
         seconds: within which the deploy has to be over.
@@ -90,9 +90,9 @@ DISKS = {
         files=_app(toml="build = 'dd if=/dev/zero of=big bs=1M count=400'\n"),
     ),
     "disk read-only": ShipFault(
-        "mount --bind /srv /srv && mount -o remount,bind,ro /srv", "umount /srv", ("Read-only",), ci=True
+        "mount --bind /srv /srv && mount -o remount,bind,ro /srv", "umount -l /srv", ("Read-only",), ci=True
     ),
-    "/tmp noexec": ShipFault("mount -t tmpfs -o noexec tmpfs /tmp", "umount /tmp"),
+    "/tmp noexec": ShipFault("mount -t tmpfs -o noexec tmpfs /tmp", "umount -l /tmp"),
     "a build eats all memory": ShipFault(
         files=_app(toml="build = \"python3 -c 'b = [bytearray(1 << 26) for _ in range(64)]'\"\n", work="return 'no'"),
         names=("memory",),

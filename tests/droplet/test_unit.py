@@ -65,3 +65,26 @@ def test_a_release_that_has_no_process_has_no_priority(monkeypatch: pytest.Monke
     before = os.nice(0)
     unit.prioritize(1, builds.NICE)
     assert before == os.nice(0)
+
+
+@pytest.mark.parametrize(
+    ("told", "death"),
+    [
+        ("ActiveState=active\nSubState=running\nNRestarts=0\nExecMainStatus=0\nResult=success\n", None),
+        ("ActiveState=activating\nSubState=start\nNRestarts=0\nExecMainStatus=0\nResult=success\n", None),
+        (
+            "ActiveState=failed\nSubState=failed\nNRestarts=3\nExecMainStatus=3\nResult=exit-code\n",
+            "the process ended with status 3 (exit-code)",
+        ),
+        (
+            "ActiveState=active\nSubState=running\nNRestarts=1\nExecMainStatus=9\nResult=success\n",
+            "the process ended with status 9 (success)",
+        ),
+        ("", None),
+    ],
+    ids=["runs", "starts", "failed", "began again", "systemd does not answer"],
+)
+def test_a_death_is_what_systemd_says(monkeypatch: pytest.MonkeyPatch, told: str, death: str | None) -> None:
+    """Also of a process that was begun again since; no answer says nothing of it."""
+    monkeypatch.setattr(unit.command, "output", lambda _words: told)
+    assert death == unit.death(1)

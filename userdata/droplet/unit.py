@@ -120,8 +120,10 @@ def death(number: int) -> Optional[str]:
 
 
 def death_of(unit: str) -> Optional[str]:
-    """Say how the process of a unit died; None while it lives."""
+    """Say how the process of a unit died; None while it lives, and when systemd does not answer."""
     told = command.properties(unit, "ActiveState,SubState,NRestarts,ExecMainStatus,Result")
+    if not told:
+        return None
     if told.get("NRestarts", "0") == "0" and told.get("SubState") == "running":
         return None
     if told.get("ActiveState") == "activating" and told.get("SubState") in ("start", "start-post"):
