@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cloudship import durable, git, readiness, releasing, request
-from cloudship.errors import CloudshipError, GitError, ReleaseFailed, WaitTimeout
+from cloudship.errors import CloudshipError, GitError, ReleaseFailed, WaitTimeout, about
 from cloudship.events import Noted, Notify, Phase, nobody
 from cloudship.models import PhaseTime, Secret
 from cloudship.releasing import Place
@@ -58,7 +58,7 @@ def deploy(
         WaitTimeout: it went live on the droplet, yet does not answer from outside.
     """
     story = Story(notify, clock)
-    with durable.workspace() as workspace:
+    with about(place.name), durable.workspace() as workspace:
         with story.phase(Phase.PLAN) as outcome:
             asked = request.read(source, {**given, "name": place.name}, config_file, workspace)
             git.check_ssh()
@@ -73,7 +73,7 @@ def deploy(
             with story.phase(Phase.RELEASE) as outcome, _values_put_back(shell, before):
                 number = _pushed(place, asked, shell, by, story)
                 outcome.append(f"release {number}")
-    with story.phase(Phase.ANSWER) as outcome:
+    with about(place.name), story.phase(Phase.ANSWER) as outcome:
         outcome.append(_answered(place, number, story, clock, closed=closed))
     return Deployed(number, asked.tree.description, tuple(story.times))
 

@@ -46,10 +46,12 @@ Every error knows what to do next; the command line prints it in at most a dozen
 
 from __future__ import annotations
 
+import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from cloudship.models import Left
 
@@ -65,6 +67,7 @@ class CloudshipError(Exception):
         message: one sentence that says what happened.
         evidence: the lines that prove it, oldest first; shown, so never with a secret in them.
         next_step: the command or line of configuration to try next; None: what the class usually advises.
+            NAME in either stands for the ship.
     """
 
     exit_status: ClassVar[int] = 1
@@ -81,9 +84,26 @@ class CloudshipError(Exception):
             self.retryable = any(cause in message for cause in self.passing)
         self.phase: str | None = None  # set by `up` when the error passes through it
         self.left: tuple[Left, ...] = ()  # what still costs money because of it
+        self.ship: str | None = None  # which one it is about, set by what knows it
 
     def __str__(self) -> str:
         return self.message
+
+    @property
+    def advice(self) -> str:
+        """What to do next, ready to be typed where it is known which ship it is about."""
+        step = self.next_step or self.usual_step
+        return step if self.ship is None else re.sub(r"\bNAME\b", self.ship, step)
+
+
+@contextmanager
+def about(ship: str) -> Iterator[None]:
+    """Let errors that pass through know which ship they are about."""
+    try:
+        yield
+    except CloudshipError as error:
+        error.ship = error.ship or ship
+        raise
 
 
 class Terminated(BaseException):

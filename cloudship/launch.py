@@ -41,6 +41,7 @@ from cloudship.errors import (
     CommandFailed,
     LeftBehind,
     ShellError,
+    about,
 )
 from cloudship.events import Chosen, Event, Noted, Notify, Output, Phase, nobody
 from cloudship.models import CONTROL, Cloud, Droplet, DropletStatus, Kind, Left, OnFailure, Timeouts
@@ -98,7 +99,7 @@ def up(
                 story.tell(Noted(text=note))
             outcome.append(drawn.plan.app.why)
         folder = files_root(drawn.plan.cloud) / drawn.plan.name
-        with locking.alone(folder, drawn.plan.name, now=clock.wall()):
+        with about(drawn.plan.name), locking.alone(folder, drawn.plan.name, now=clock.wall()):
             _make_room(drawn, limits, clock, story.tell)
             with _undone_on_failure(drawn, OnFailure(on_failure), limits, clock, story):
                 ship = _launched(drawn, limits, clock, story)

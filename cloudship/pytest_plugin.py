@@ -113,7 +113,7 @@ def _take_down(name: str, cloud: str) -> None:
         fleet.down(name, cloud=cloud)
     except LeftBehind as error:
         left = ", ".join(str(one) for one in error.left)
-        pytest.fail(f"{error}: {left}; run: {error.next_step}", pytrace=False)
+        pytest.fail(f"{error}: {left}; run: {error.advice}", pytrace=False)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import Self
 
 from cloudship import card, inventory, records, releasing, tags, teardown
-from cloudship.errors import BadAnswer, CommandFailed, KeyMissing, ShellUnreachable, ShipNotFound
+from cloudship.errors import BadAnswer, CommandFailed, KeyMissing, ShellUnreachable, ShipNotFound, about
 from cloudship.events import Notify, nobody
 from cloudship.models import CONTROL, Cloud, Droplet, PhaseTime, Receipt, Release, Result, Secret, Timeouts, rfc3339
 from cloudship.releasing import Place
@@ -342,7 +342,7 @@ class Ship:
         """
         from cloudship.ssh import Shell
 
-        with Shell.connect(self.ip_address, files=self._keys(), limit=self._timeouts.ssh) as shell:
+        with about(self.name), Shell.connect(self.ip_address, files=self._keys(), limit=self._timeouts.ssh) as shell:
             yield shell
 
     def _keys(self, *, early: bool = False) -> LaunchFiles:

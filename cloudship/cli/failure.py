@@ -55,7 +55,7 @@ def guarded(command: Callable[[], Any], words: list[str], interrupts: Interrupts
 def lines(error: CloudshipError) -> list[str]:
     """Write an error for people: what happened and where, the evidence, what is left, whether to wait, what to do."""
     where = f" (phase {error.phase})" if error.phase else ""
-    end = [*_left(error), _prospect(error), f"next: {error.next_step or error.usual_step}"]
+    end = [*_left(error), _prospect(error), f"next: {error.advice}"]
     room = MOST - 1 - len(end)
     told = [f"error{where}: {error.message}", *(f"  | {line}" for line in error.evidence[-room:]), *end]
     return [legible(line) for line in told]
@@ -84,7 +84,7 @@ def document(error: CloudshipError) -> dict[str, Any]:
         "phase": error.phase,
         "retryable": error.retryable,
         "left": [{"kind": one.kind.value, "id": one.id, "price_hourly": one.price_hourly} for one in error.left],
-        "next": error.next_step or error.usual_step,
+        "next": error.advice,
     }
     return {"error": told}
 

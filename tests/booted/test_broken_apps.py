@@ -48,7 +48,7 @@ def test_a_broken_app_is_named_and_leaves_nothing(here: Path, tmp_path: Path, ca
     assert (1, "") == (done.returncode, done.stdout)
     assert cause in message
     assert message.count("\n") <= 12
-    first_boot = "--on-failure keep, then: cloudship logs NAME --boot"
+    first_boot = f"--on-failure keep, then: cloudship logs {case} --boot"
     assert f"\nnext: {first_boot if case == 'apt' else 'mend it, and cloudship up again'}" in message
     if case == "answers-500":
         assert re.search(r"does not answer as it should at http://[0-9.]+/: it answered 500\n", message)

@@ -90,6 +90,17 @@ def test_an_error_with_nothing_more_is_short() -> None:
     )
 
 
+def test_the_next_step_can_be_typed_as_it_is_where_the_ship_is_known() -> None:
+    """The innermost that knows its name says it; where nobody does, NAME stands for it."""
+    with pytest.raises(CloudshipError) as caught, errors.about("outer"), errors.about("web"):
+        raise CloudshipError("Gone", next_step="cloudship show NAME")
+    assert ("cloudship show web", "cloudship show web") == (
+        failure.lines(caught.value)[-1].removeprefix("next: "),
+        failure.document(caught.value)["error"]["next"],
+    )
+    assert "next: cloudship down NAME" == failure.lines(errors.LeftBehind("Not gone"))[-1]
+
+
 @given(st.text(), st.lists(st.text(), max_size=20))
 def test_nothing_foreign_moves_the_cursor_or_makes_a_line(message: str, evidence: list[str]) -> None:
     """Whatever a name, an answer or a log line holds: it is one line each, and every letter prints."""
