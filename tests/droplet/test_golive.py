@@ -25,7 +25,7 @@ def begin(monkeypatch: pytest.MonkeyPatch) -> Any:
     def begun(death: str | None) -> None:
         monkeypatch.setattr(golive.unit, "start_web", refuse)
         monkeypatch.setattr(golive.unit, "prioritize", lambda *_rest: None)
-        monkeypatch.setattr(golive.unit, "death", lambda _number: death)
+        monkeypatch.setattr(golive.unit, "death", lambda _number, **_known: death)
         monkeypatch.setattr(golive.unit, "last_lines", lambda _number: ["./bin/missing: not found"])
         monkeypatch.setattr(golive.probe, "until_healthy", look)
         monkeypatch.setattr(golive, "first_address", lambda: "192.0.2.1")

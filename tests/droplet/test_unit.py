@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -67,24 +68,56 @@ def test_a_release_that_has_no_process_has_no_priority(monkeypatch: pytest.Monke
     assert before == os.nice(0)
 
 
+NOW = 5000.0  # seconds since the system booted
+
+
+def _shown(active: str, sub: str, again: int = 0, *, status: str = "0", result: str = "success", ago: float = 0) -> str:
+    """What systemd shows of a unit."""
+    entered = int((NOW - ago) * 1e6)
+    return (
+        f"ActiveState={active}\nSubState={sub}\nNRestarts={again}\nExecMainStatus={status}\nResult={result}\n"
+        f"ActiveEnterTimestampMonotonic={entered}\n"
+    )
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Whose last is what systemd shows, all at one moment."""
+    found: list[str] = []
+    monkeypatch.setattr(unit.command, "output", lambda _words: found[-1])
+    monkeypatch.setattr(unit, "time", SimpleNamespace(monotonic=lambda: NOW))
+    return found
+
+
+FAILED = {"status": "3", "result": "exit-code"}
+AGAIN = "the process ended and was started again"
+
+
 @pytest.mark.parametrize(
     ("told", "death"),
     [
-        ("ActiveState=active\nSubState=running\nNRestarts=0\nExecMainStatus=0\nResult=success\n", None),
-        ("ActiveState=activating\nSubState=start\nNRestarts=0\nExecMainStatus=0\nResult=success\n", None),
-        (
-            "ActiveState=failed\nSubState=failed\nNRestarts=3\nExecMainStatus=3\nResult=exit-code\n",
-            "the process ended with status 3 (exit-code)",
-        ),
-        (
-            "ActiveState=active\nSubState=running\nNRestarts=1\nExecMainStatus=9\nResult=success\n",
-            "the process ended with status 9 (success)",
-        ),
+        (_shown("active", "running"), None),
+        (_shown("activating", "start-post"), None),
+        (_shown("failed", "failed", **FAILED), "the process ended with status 3 (exit-code)"),
+        (_shown("activating", "auto-restart", **FAILED), "the process ended with status 3 (exit-code)"),
+        (_shown("activating", "start-post", 1), AGAIN),
+        (_shown("active", "running", 3), f"{AGAIN} 3 times"),
         ("", None),
     ],
-    ids=["runs", "starts", "failed", "began again", "systemd does not answer"],
+    ids=["runs", "starts", "failed", "waits", "starts again", "runs again", "systemd does not answer"],
 )
-def test_a_death_is_what_systemd_says(monkeypatch: pytest.MonkeyPatch, told: str, death: str | None) -> None:
-    """Also of a process that was begun again since; no answer says nothing of it."""
-    monkeypatch.setattr(unit.command, "output", lambda _words: told)
-    assert death == unit.death(1)
+def test_a_death_is_what_systemd_says(shown: list[str], told: str, death: str | None) -> None:
+    """Also of a process that was started again since, or is being so; no answer says nothing of it."""
+    shown.append(told)
+    assert (death, death or "running") == (unit.death(1), unit.state(1))
+
+
+def test_a_death_of_long_ago_is_none(shown: list[str]) -> None:
+    """What had been started again before somebody began to look is no news; the next time is."""
+    shown.append(_shown("active", "running", 2, ago=3600))
+    known = unit.restarts(1)
+    assert (2, None, "running", True) == (known, unit.death(1, known=known), unit.state(1), unit.is_running(1))
+    shown.append(_shown("active", "running", 3, ago=1))
+    assert (AGAIN, f"{AGAIN} 3 times") == (unit.death(1, known=known), unit.state(1))
+    shown.append(_shown("inactive", "dead"))
+    assert (0, False) == (unit.restarts(1), unit.is_running(1))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from droplet import settling
 from droplet.watching import Answers, Log, count, verdict
 
 
@@ -81,3 +84,18 @@ def test_a_log_that_is_not_there_yet_is_read_once_it_is(tmp_path: Path) -> None:
     assert Answers() == log.since(1)
     (tmp_path / "none.log").write_text(_lines(1, 200))
     assert Answers(1, 0) == log.since(1)
+
+
+def test_who_dies_is_gone_back_from_for_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for the errors that a death causes, which may be counted a moment before it is seen."""
+    deaths: list[str] = []
+
+    def since(_release: int) -> Answers:
+        deaths.append("the process ended")
+        return Answers(20, 10)
+
+    monkeypatch.setattr(settling.unit, "death", lambda _number: deaths[-1] if deaths else None)
+    monkeypatch.setattr(settling.Processes, "load", lambda _folder: SimpleNamespace(web="web"))
+    layout: Any = SimpleNamespace(live=lambda: 2, release=lambda _number: None)
+    log: Any = SimpleNamespace(before=lambda _release: Answers(), since=since)
+    assert "the process ended" == settling._watch(layout, 2, 1, log, 5.0)

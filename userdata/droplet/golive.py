@@ -39,12 +39,12 @@ def start(layout: Layout, number: int, record: Record, journal: Journal) -> None
     processes = Processes.load(folder)
     if not processes.web:
         return
-    address = first_address()
+    address, known = first_address(), unit.restarts(number)  # of one that still runs: it may have died long ago
     with journal.stage("start", unit.name(number)):
         try:
             unit.start_web(number, processes.port, folder)
         except StageError:
-            if unit.death(number) is None:  # else the probe says how it ended, with its own last lines
+            if unit.death(number, known=known) is None:  # else the probe says how it ended, with its own last lines
                 raise
         if layout.live() is None:
             unit.prioritize(number, 0)
@@ -56,12 +56,12 @@ def start(layout: Layout, number: int, record: Record, journal: Journal) -> None
                 address,
                 status=record.health_status,
                 limit=record.health_timeout,
-                dead=lambda: unit.death(number),
+                dead=lambda: unit.death(number, known=known),
             )
             say(f"it answers {got}")
             if layout.live() is not None:  # else nobody notices a worker that comes later
                 _warm(layout, number, record, int(processes.environment.get("WEB_CONCURRENCY", "1")))
-            _alive(number)
+            _alive(number, known)
     except StageError as error:
         hint = " (nothing listens on its PORT)" if processes.port and not _listens(processes.port) else ""
         where = f"http://{address}{record.health_path}"
@@ -86,9 +86,9 @@ def _patient(layout: Layout, number: int) -> Iterator[None]:
         timer.cancel()
 
 
-def _alive(number: int) -> None:
+def _alive(number: int, known: int) -> None:
     """Look once more: its children may have answered for a process that is dead."""
-    reason = unit.death(number)
+    reason = unit.death(number, known=known)
     if reason:
         raise StageError(reason)
 

@@ -72,13 +72,12 @@ def status(words: List[str]) -> int:
     live, every = where.live(), records.overview(where)
     record = records.Record.load(where, live) if live is not None else None
     is_web = record is not None and record.kind != "static"
-    death = unit.death(live) if live is not None and is_web else None
     told = {
         "bootstrap": {"state": last[-1]["state"] if last else "running", "stages": stages},
         "release": live,
         "releases": [one for one in reversed(every) if one["state"] in (records.LIVE, records.KEPT)],
         "app": {"kind": record.kind if record else None, "why": record.why if record else None},
-        "process": death or ("running" if live is not None else "none"),
+        "process": "none" if live is None else unit.state(live) if is_web else "running",
         "processes": formation.states(where),
         "maintenance": maintenance.is_closed(where),
     }

@@ -66,7 +66,9 @@ def _watch(layout: Layout, number: int, before: int, log: watching.Log, limit: f
     has_web, due = bool(Processes.load(layout.release(number)).web), time.monotonic() + _SEARCH
     while limit and layout.live() == number:
         over = time.monotonic() >= deadline
-        reason = (unit.death(number) if has_web else None) or watching.verdict(earlier, log.since(number))
+        reason = watching.verdict(earlier, log.since(number))
+        # After the count: who dies causes errors, and the death is the better answer.
+        reason = (unit.death(number) if has_web else None) or reason
         if reason is None and has_web and (over or time.monotonic() >= due):
             reason, due = _crashed(number, began), time.monotonic() + _SEARCH
         if reason or over:
@@ -99,7 +101,7 @@ def _go_back(layout: Layout, number: int, before: int, reason: str, journal: Jou
 
 
 def _answers(layout: Layout, number: int) -> bool:
-    return not Processes.load(layout.release(number)).web or unit.death(number) is None
+    return not Processes.load(layout.release(number)).web or unit.is_running(number)
 
 
 def _retire(layout: Layout, number: int, limit: float, journal: Journal) -> None:

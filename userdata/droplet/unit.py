@@ -12,6 +12,7 @@ from typing import Callable, Dict, Iterable, List, Optional
 from droplet import builds, command
 
 GUILTY = 8
+_STEADY = 60.0  # seconds after which a process that was started again is as good as before
 _NOISE = re.compile(
     r"\[INFO\]|^\s*[\^~]+\s*$|\"[A-Z]+ /\S* HTTP/1\.[01]\" \d{3} |During handling of the above"
     r"|Worker exiting|Shutting down: Master|Reason: Worker failed to boot|Worker \(pid:\d+\) exited"
@@ -114,21 +115,51 @@ def release_of(unit: str) -> Optional[int]:
     return int(match.group(1)) if match else None
 
 
-def death(number: int) -> Optional[str]:
-    """Say how a release's web process died, also when it was restarted since; None while it lives."""
-    return death_of(name(number))
+def death(number: int, *, known: int = 0) -> Optional[str]:
+    """
+    Say how a release's web process died, also when it was started again since; None while it lives.
+
+    Args:
+        number: the release.
+        known: how many times it had been started again when that was no news any more, see `restarts`.
+    """
+    told = _told(number)
+    if not told:  # systemd does not answer, which says nothing about the process
+        return None
+    again = int(told["NRestarts"]) - known
+    if not _runs(told):
+        return f"the process ended with status {told['ExecMainStatus']} ({told['Result']})"
+    times = f" {again} times" if again > 1 else ""
+    return f"the process ended and was started again{times}" if again > 0 else None
 
 
-def death_of(unit: str) -> Optional[str]:
-    """Say how the process of a unit died; None while it lives, and when systemd does not answer."""
-    told = command.properties(unit, "ActiveState,SubState,NRestarts,ExecMainStatus,Result")
-    if not told:
-        return None
-    if told.get("NRestarts", "0") == "0" and told.get("SubState") == "running":
-        return None
-    if told.get("ActiveState") == "activating" and told.get("SubState") in ("start", "start-post"):
-        return None
-    return f"the process ended with status {told.get('ExecMainStatus', '?')} ({told.get('Result', 'unknown')})"
+def restarts(number: int) -> int:
+    """Count how many times a release's web process was started again because it had died; 0 where it does not run."""
+    return int(_told(number)["NRestarts"]) if is_running(number) else 0
+
+
+def is_running(number: int) -> bool:
+    """Whether a release's web process runs now."""
+    told = _told(number)
+    return bool(told) and _runs(told)
+
+
+def state(number: int) -> str:
+    """Say how a release's web process is: "running", or how it died, if that was a moment ago."""
+    told = _told(number)
+    entered = int(told.get("ActiveEnterTimestampMonotonic", "0")) / 1e6  # seconds since the system booted
+    is_steady = told.get("SubState") == "running" and time.monotonic() - entered > _STEADY
+    return death(number, known=int(told["NRestarts"]) if is_steady else 0) or "running"
+
+
+def _told(number: int) -> Dict[str, str]:
+    asked = "ActiveState,SubState,NRestarts,ExecMainStatus,Result,ActiveEnterTimestampMonotonic"
+    return command.properties(name(number), asked)
+
+
+def _runs(told: Dict[str, str]) -> bool:
+    starts = told["ActiveState"] == "activating" and told["SubState"] in ("start", "start-post")
+    return starts or told["SubState"] == "running"
 
 
 def crashes(number: int, since: float) -> int:
