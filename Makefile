@@ -10,6 +10,12 @@ LOCAL := --cloud local
 # Whatever the shell says: an editable install that compiles nothing compiles it all again at every command.
 export PYTHONDONTWRITEBYTECODE :=
 
+# Campaigns write and sync thousands of small files: in memory, where there is room and programs may run from it.
+MEMORY := $(shell ! findmnt -T /dev/shm -no OPTIONS 2>/dev/null | grep -q noexec && \
+  [ "$$(df -k --output=avail /dev/shm 2>/dev/null | tail -n 1)" -gt 4194304 ] 2>/dev/null && echo /dev/shm)
+in_memory = @trap 'rm -rf "$$dir"' EXIT; trap 'exit 130' HUP INT TERM; \
+  dir=$$(mktemp -d $(or $(MEMORY),/tmp)/tests-XXXXXX) && $(BIN)/pytest -q --basetemp="$$dir" $(1)
+
 .PHONY: help up down install tools check test fast soak bench clean
 
 help:
@@ -53,7 +59,7 @@ check: install
 	@$(BIN)/mypy
 
 fast: install
-	@$(BIN)/pytest -q -n 4 -m "not booted and not live and not campaign and not slow"
+	$(call in_memory,-n 4 -m "not booted and not live and not campaign and not slow")
 
 # What tests ask of a machine besides what the local cloud does: foreign filters, and a user who is not root.
 tools:
@@ -63,7 +69,7 @@ tools:
 
 test: check tools
 	@$(BIN)/cloudship local setup --yes
-	@$(BIN)/pytest -q -n 3 --dist load --maxschedchunk 2 -m "not booted and not live"
+	$(call in_memory,-n 3 --dist load --maxschedchunk 2 -m "not booted and not live")
 	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "booted or live"
 
 soak: install
