@@ -11,6 +11,8 @@ from pathlib import Path
 import limits
 import pytest
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ("pytester",)
 Run = Callable[..., pytest.RunResult]
 TESTS = Path(__file__).parent

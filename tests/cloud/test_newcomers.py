@@ -14,6 +14,8 @@ import pytest
 from cloudship.cli import words
 from cloudship.errors import LocalCloudUnavailable
 
+pytestmark = pytest.mark.slow
+
 FLASK = "from flask import Flask\napp = Flask(__name__)\n"
 FOLDERS: dict[str, dict[str, str]] = {
     "good": {"app.py": FLASK},

@@ -19,6 +19,8 @@ from cloudship import tags
 from cloudship.client import Client
 from cloudship.local.handle import LocalCloud
 
+pytestmark = pytest.mark.slow
+
 PROMPT = 8.0  # seconds: two are promised to a person at rest, the others a busy machine takes
 Start = Callable[..., subprocess.Popen[str]]
 

@@ -16,6 +16,8 @@ from cloudship import tags
 from cloudship.client import Client
 from cloudship.local.handle import LocalCloud
 
+pytestmark = pytest.mark.slow
+
 Launch = Callable[[int], Screen]
 
 

@@ -27,6 +27,8 @@ from droplet.journal import StageError
 from droplet.layout import Config, Layout
 from droplet.requirements import RequirementsError, find
 
+pytestmark = pytest.mark.slow
+
 LOCKS = Path(__file__).parents[1] / "locks"
 
 
@@ -76,7 +78,6 @@ def test_packages_of_an_age_that_import_pkg_resources_get_it(
     assert kept != (site / "pkg_resources").is_dir()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("tool", ["poetry", "pipenv"])
 def test_a_lock_of_another_tool_is_honoured_exactly(tool: str, tmp_path: Path, layout: Layout) -> None:
     """Neither the newest version, nor what is for another system, nor what is for developing; extras come on top."""
@@ -101,7 +102,6 @@ def test_a_uv_lock_is_honoured_exactly(tmp_path: Path, layout: Layout) -> None:
     assert {"itsdangerous==2.1.2"} == made(tmp_path, layout)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("tool", "name"), [("poetry", "pyproject.toml"), ("pipenv", "Pipfile")])
 def test_a_lock_that_no_longer_fits_is_refused(tool: str, name: str, tmp_path: Path, layout: Layout) -> None:
     """Somebody changed what is wanted and did not lock again; the tool says so in its own words."""
@@ -112,7 +112,6 @@ def test_a_lock_that_no_longer_fits_is_refused(tool: str, name: str, tmp_path: P
     assert "lock" in " ".join(caught.value.lines)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("tool", "name"), [("poetry", "poetry.lock"), ("pipenv", "Pipfile.lock")])
 def test_a_package_that_is_not_the_locked_one_is_refused(tool: str, name: str, tmp_path: Path, layout: Layout) -> None:
     """Its hash is another."""
@@ -217,7 +216,6 @@ def _told(tmp_path: Path, mirror: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment.python_version, "satisfies", lambda version, asked: False)
 
 
-@pytest.mark.slow
 def test_a_python_comes_from_a_mirror_of_our_own(
     tmp_path: Path, layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,8 @@ from campaign.dropletbox import DropletBox
 from droplet import builds, changing, golive, journal, layout, records, releasing, settling, unit
 from droplet.journal import StageError
 
+pytestmark = pytest.mark.slow
+
 
 def _stages(box: DropletBox, number: int) -> list[str]:
     events = journal.read(box.layout.release(number) / "log.jsonl")

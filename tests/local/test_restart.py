@@ -19,6 +19,8 @@ from cloudship.local import control
 from cloudship.local.endpoint import Endpoint, read
 from cloudship.local.errors import LocalCloudError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Path]:

@@ -18,6 +18,8 @@ from cloudship.local import control, endpoint
 from cloudship.local.errors import LocalCloudError
 from cloudship.local.turns import served
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Path]:

@@ -17,6 +17,8 @@ from sshd import Host, Meeting
 from cloudship.errors import HostKeyMismatch, ShellError, ShellUnreachable
 from cloudship.keys import mint
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def stranger(new_host: Callable[..., Host], meeting: Meeting) -> Host:

@@ -13,6 +13,8 @@ from sshd import Meeting
 from cloudship import ssh
 from cloudship.errors import ShellError
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_command_gives_its_output_and_its_status(meeting: Meeting) -> None:
     """Words are quoted, a line is for the shell, both streams and the status come back; 255 is one like others."""
