@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -47,10 +48,30 @@ class Machine:
             time.sleep(0.01)
         words = ["nsenter", f"--target={leader}", *_SPACES, "--", "sh", "-c", script]
         environ = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=LIMIT, env=environ, cwd="/")
-        assert not check or done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
-        return done.stdout
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen(words, text=True, env=environ, cwd="/", **pipes) as process:
+            said, complained = _ended(process)
+        assert not check or process.returncode == 0, f"{script}\n{said}{complained}"
+        return said
 
     def network(self, *words: str) -> None:
         """Run a program of the host's in the machine's network."""
         subprocess.run(["ip", "netns", "exec", self.name, *words], check=True, capture_output=True, timeout=LIMIT)
+
+
+def _ended(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """
+    Wait for a program in a machine, and give its output and what it complained of.
+
+    A system that goes down stops every process before it ends them. `nsenter` then stops itself too, for a shell to
+    continue, and until it has seen the end of its own the system waits for it.
+    """
+    deadline = time.monotonic() + LIMIT
+    while True:
+        try:
+            return process.communicate(timeout=1)
+        except subprocess.TimeoutExpired:
+            if time.monotonic() > deadline:
+                process.kill()
+                raise
+            process.send_signal(signal.SIGCONT)
