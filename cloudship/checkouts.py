@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cloudship import durable, git
+from cloudship import git
 from cloudship.git import checkout
 from cloudship.keys import LaunchFiles, ssh_config
 
@@ -36,12 +36,9 @@ def tie(folder: Path, files: LaunchFiles, *, name: str, address: str) -> str | N
 
 def forget(files: LaunchFiles, *, name: str) -> None:
     """Remove a launch's files, and the remote that led to it; the droplet has been proved gone."""
-    try:
-        folder = durable.read(files.checkout)
-    except OSError:
-        folder = None
-    if folder:
-        checkout.unlink(Path(folder), url=_url(files, name), ssh_config=ssh_config())
+    folder = files.tied_checkout()
+    if folder is not None:
+        checkout.unlink(folder, url=_url(files, name), ssh_config=ssh_config())
     files.remove()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import platformdirs
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -155,7 +156,15 @@ class LaunchFiles:
 
     def save_checkout(self, folder: Path) -> None:
         """Note which checkout is about to be tied to this launch, for whoever takes the launch down."""
-        durable.write(self.checkout, str(folder))
+        durable.write(self.checkout, quote_from_bytes(os.fsencode(folder)))  # a path need not be text
+
+    def tied_checkout(self) -> Path | None:
+        """Give the checkout that was noted so; None where there is none, or its note cannot be read."""
+        try:
+            noted = durable.read(self.checkout)
+        except OSError:
+            return None
+        return Path(os.fsdecode(unquote_to_bytes(noted))) if noted else None
 
     def options(self) -> tuple[str, ...]:
         """Give OpenSSH's words for this key, this host and nothing of the user's own configuration."""

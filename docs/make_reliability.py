@@ -106,6 +106,7 @@ MENDED = (
     "the tag of an end that was given while the ship was taken down elsewhere stayed: it is taken away, and said so",
     "an error in a teardown was searched for logins back to the first one of all: it took the better part of a minute",
     "a live release that had once been started again could not be gone back to, and a failing one over it stayed live",
+    "a launch from a folder whose name is no text was taken down at its very end, as something unforeseen",
 )
 TEXT = """# How it is proved that nothing leaks
 

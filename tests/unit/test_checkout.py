@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -114,3 +115,15 @@ def test_a_folder_below_the_top_of_a_repository_is_not_tied(checkout: Path, file
     """A push would send the whole repository."""
     assert checkouts.tie(checkout / "sub", files, name="shop", address="10.0.0.9") is None
     assert "" == _git(checkout, "remote")
+
+
+@pytest.mark.parametrize("name", ["plain", "a b%20c", os.fsdecode(b"a\xffb")], ids=["plain", "blanks", "no text"])
+def test_a_checkout_is_tied_and_let_go_whatever_its_path(tmp_path: Path, files: LaunchFiles, name: str) -> None:
+    """A path is bytes to the system: what is no text is noted and found again as it is."""
+    folder = tmp_path / name
+    folder.mkdir()
+    _git(folder, "init", "-q", "-b", "main")
+    told = checkouts.tie(folder, files, name="shop", address="192.0.2.7")
+    assert (folder, "ship") == (files.tied_checkout(), _git(folder, "remote")), told
+    checkouts.forget(files, name="shop")
+    assert "" == _git(folder, "remote")
