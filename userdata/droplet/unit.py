@@ -123,25 +123,18 @@ def death(number: int, *, known: int = 0) -> Optional[str]:
         number: the release.
         known: how many times it had been started again when that was no news any more, see `restarts`.
     """
-    told = _told(number)
-    if not told:  # systemd does not answer, which says nothing about the process
-        return None
-    again = int(told["NRestarts"]) - known
-    if not _runs(told):
-        return f"the process ended with status {told['ExecMainStatus']} ({told['Result']})"
-    times = f" {again} times" if again > 1 else ""
-    return f"the process ended and was started again{times}" if again > 0 else None
+    return _death(_told(number), known)
 
 
 def restarts(number: int) -> int:
     """Count how many times a release's web process was started again because it had died; 0 where it does not run."""
-    return int(_told(number)["NRestarts"]) if is_running(number) else 0
+    told = _told(number)
+    return int(told["NRestarts"]) if _runs(told) else 0
 
 
 def is_running(number: int) -> bool:
     """Whether a release's web process runs now."""
-    told = _told(number)
-    return bool(told) and _runs(told)
+    return _runs(_told(number))
 
 
 def state(number: int) -> str:
@@ -149,7 +142,7 @@ def state(number: int) -> str:
     told = _told(number)
     entered = int(told.get("ActiveEnterTimestampMonotonic", "0")) / 1e6  # seconds since the system booted
     is_steady = told.get("SubState") == "running" and time.monotonic() - entered > _STEADY
-    return death(number, known=int(told["NRestarts"]) if is_steady else 0) or "running"
+    return _death(told, int(told["NRestarts"]) if is_steady else 0) or "running"
 
 
 def _told(number: int) -> Dict[str, str]:
@@ -157,9 +150,19 @@ def _told(number: int) -> Dict[str, str]:
     return command.properties(name(number), asked)
 
 
+def _death(told: Dict[str, str], known: int) -> Optional[str]:
+    if not told:  # systemd does not answer, which says nothing about the process
+        return None
+    if not _runs(told):
+        return f"the process ended with status {told['ExecMainStatus']} ({told['Result']})"
+    again = int(told["NRestarts"]) - known
+    times = f" {again} times" if again > 1 else ""
+    return f"the process ended and was started again{times}" if again > 0 else None
+
+
 def _runs(told: Dict[str, str]) -> bool:
-    starts = told["ActiveState"] == "activating" and told["SubState"] in ("start", "start-post")
-    return starts or told["SubState"] == "running"
+    starts = told.get("ActiveState") == "activating" and told.get("SubState") in ("start", "start-post")
+    return starts or told.get("SubState") == "running"
 
 
 def crashes(number: int, since: float) -> int:
