@@ -167,6 +167,7 @@ systemctl stop ssh.socket 2>/dev/null || true
 systemctl stop ssh
 mkdir -p /run/sshd
 /usr/sbin/sshd -f /run/stranger/config -E /run/stranger/log
+timeout 60 sh -c 'until [ -s /run/stranger/pid ]; do sleep 0.1; done'  # it returns before it listens
 """
 VERBS = {
     "run": ("run", "guarded", "--", "id"),

@@ -104,7 +104,7 @@ def test_a_release_starts_behind_the_visitors_but_not_for_ever(
     """On a core that visitors, or a loop, never leave it would not come up at all; the first one waits for nobody."""
     given: list[tuple[int, int]] = []
     monkeypatch.setattr(unit, "prioritize", lambda number, nice: given.append((number, nice)))
-    monkeypatch.setattr(golive, "_PATIENCE", patience)
+    monkeypatch.setattr(builds, "_PATIENCE", patience)
     box.release(box.commit(slow=""))
     box.release(box.commit(slow=""))
     assert [(1, 0), (1, 0), *more, (2, 0)] == given

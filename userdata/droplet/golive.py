@@ -10,10 +10,9 @@ import os
 import shutil
 import socket
 import subprocess
-import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional
+from typing import ContextManager, Dict, Iterator, List, Optional
 
 from droplet import builds, command, firstboot, launch, nginx, probe, records, unit
 from droplet.app import STATIC
@@ -24,7 +23,6 @@ from droplet.records import Record
 
 KEEPS_VALUES = ("env", "rollback", "watch")  # their values count from then on; a push has taken those stored
 _WARM = 2.0  # seconds
-_PATIENCE = 5.0  # seconds that a release starts behind the visitors; on a core that is never idle it would for ever
 _PROGRAM = "/usr/local/sbin/cloudship-droplet"
 
 
@@ -69,21 +67,14 @@ def start(layout: Layout, number: int, record: Record, journal: Journal) -> None
         raise StageError(message, unit.last_lines(number)) from error
 
 
-@contextmanager
-def _patient(layout: Layout, number: int) -> Iterator[None]:
+def _patient(layout: Layout, number: int) -> ContextManager[None]:
     """Let a release that is not ready in time, and us, come further forward."""
 
     def promote() -> None:
         builds.step_forward()
         unit.prioritize(number, builds.NICE_SOON)
 
-    timer = threading.Timer(_PATIENCE, promote)
-    if layout.live() is not None:  # else it stands behind nobody
-        timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+    return builds.patient(promote) if layout.live() is not None else nullcontext()  # it stands behind nobody
 
 
 def _alive(number: int, known: int) -> None:
@@ -200,7 +191,7 @@ def _settle_afterwards(number: int, before: Optional[int], action: str) -> None:
     name = f"cloudship-settle-{number}-{os.getpid()}"
     words = [_PROGRAM, "settle", str(number), str(before or 0), action]
     command.run(
-        ["systemd-run", "--quiet", "--no-block", "--collect", f"--nice={builds.NICE}", f"--unit={name}", *words]
+        ["systemd-run", "--quiet", "--no-block", "--collect", f"--nice={builds.NICE_BEGIN}", f"--unit={name}", *words]
     )
 
 

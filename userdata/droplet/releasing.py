@@ -130,6 +130,7 @@ def scale(words: List[str]) -> int:
 
 def settle(words: List[str]) -> int:
     """Look after a switch; started by it: NUMBER BEFORE ACTION."""
+    builds.stand_back(builds.NICE)
     number, before, action = int(words[0]), int(words[1]) or None, words[2]
     settling.settle(layout.read_config(), number, before, action)
     return 0

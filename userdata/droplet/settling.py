@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from typing import Callable, Optional
+from contextlib import contextmanager
+from typing import Callable, Iterator, Optional
 
-from droplet import command, environment, formation, golive, lock, records, unit, watching
+from droplet import builds, command, environment, formation, golive, lock, records, unit, watching
 from droplet.journal import Journal, StageError
 from droplet.layout import Config, Layout
 from droplet.process import Processes
@@ -24,7 +25,8 @@ LEAST = 64 << 20  # bytes that a release needs at least
 _TRASH = ".trash-"
 _LOOK = 0.25  # seconds between two looks
 _SEARCH = 1.0  # seconds between two searches of the system's journal, each of which takes longer than all else here
-_END = 5.0  # seconds that a process has after its drain's limit
+_END = 5.0  # seconds that a process has to end, before it is helped
+_LAST = 35.0  # seconds until systemd has ended any: its `TimeoutStopSec`, and a moment
 
 Say = Callable[[str], None]
 
@@ -48,12 +50,19 @@ def settle(config: Config, number: int, before: Optional[int], action: str) -> N
             _go_back(layout, number, before, reason, journal)
         else:
             _retire(layout, before, Record.load(layout, number).drain, journal)
-    with lock.settling(layout, number), lock.alone(layout), journal.stage("clean"):
+    with lock.settling(layout, number), _alone(layout), journal.stage("clean"):
         clean(layout)
 
 
+@contextmanager
+def _alone(layout: Layout) -> Iterator[None]:
+    """Keep others waiting, and not for ever: what we stand back for may never leave a core."""
+    with lock.alone(layout), builds.patient(lambda: builds.step_forward(builds.NICE_SOON)):
+        yield
+
+
 def _follow(layout: Layout, number: int, action: str) -> None:
-    with lock.alone(layout):
+    with _alone(layout):
         if layout.live() == number and action in golive.KEEPS_VALUES:
             golive.keep_values(layout, number)
         formation.converge(layout)
@@ -111,21 +120,38 @@ def _retire(layout: Layout, number: int, limit: float, journal: Journal) -> None
     with journal.stage("drain", f"release {number}"):
         quiet = unit.drain(layout.socket(number), limit=limit, stop=lambda: layout.live() == number)
         _stop(layout, number)
-        deadline = time.monotonic() + _END
-        while not quiet and _is_ending(number) and time.monotonic() < deadline:
-            time.sleep(_LOOK)
-        if not quiet:
-            _stop(layout, number, kill=True)
+        if not _ends(number, _END):
+            _hasten(layout, number, kill=not quiet)
+            _ends(number, _LAST)
+        _stop(layout, number)
 
 
-def _stop(layout: Layout, number: int, *, kill: bool = False) -> None:
+def _stop(layout: Layout, number: int) -> None:
     """Stop a release under the lock, where nobody can make it live at the same time."""
-    with lock.alone(layout):
-        if layout.live() == number:
+    with _alone(layout):
+        if layout.live() != number:
+            unit.stop_web([number])
+
+
+def _hasten(layout: Layout, number: int, *, kill: bool) -> None:
+    """Help a release to its end: nobody waits for it any more, or the time to answer is over."""
+    with _alone(layout):
+        if layout.live() == number or not _is_ending(number):
             return
-        if kill and _is_ending(number):
+        if kill:
             unit.kill(number)
-        unit.stop_web([number])
+        else:
+            unit.prioritize(number, builds.NICE_SOON)
+
+
+def _ends(number: int, limit: float) -> bool:
+    """Wait until a release's web process has ended; false: it has not within the limit, in seconds."""
+    deadline = time.monotonic() + limit
+    while ending := _is_ending(number):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(_LOOK)
+    return not ending
 
 
 def _is_ending(number: int) -> bool:
