@@ -13,7 +13,8 @@ from cloudship.local.machines.nspawn import passage
 from cloudship.local.machines.nspawn.names import Names
 from cloudship.local.machines.nspawn.network import METADATA_ADDRESS, Wiring
 
-_ASK = "import socket,sys; print(socket.create_connection((sys.argv[1], int(sys.argv[2])), 2).recv(9).decode())"
+_ASK = "import socket,sys; host,port,limit=sys.argv[1:]; "
+_ASK += "print(socket.create_connection((host, int(port)), float(limit)).recv(9).decode())"
 
 
 def main(folder: Path, outside: str, port: int, later: str) -> None:
@@ -28,7 +29,8 @@ def main(folder: Path, outside: str, port: int, later: str) -> None:
         network = wiring.open()
     space = Path(wiring.plug(7, network.subnet[9], network.subnet)).name
     assert network.metadata_bind is not None
-    threading.Thread(target=_serve, args=(network.metadata_bind,), daemon=True).start()
+    server = socket.create_server(network.metadata_bind)
+    threading.Thread(target=_serve, args=(server,), daemon=True).start()
     told = {
         "forwarding": passage.FORWARDING.read_text().strip(),
         "outside": _asked(space, outside, port),
@@ -37,7 +39,7 @@ def main(folder: Path, outside: str, port: int, later: str) -> None:
     wiring.open()  # as after a crash: nothing is there twice
     told["ours"] = sum(wiring.names.table in line and "comment" in line for line in rules().splitlines())
     passage.Passage(wiring.names.bridge, wiring.names.table, network.gateway, 8169).close()
-    told["shut out"] = [_asked(space, outside, port), _asked(space, METADATA_ADDRESS, 80)]
+    told["shut out"] = [_asked(space, outside, port, limit=2), _asked(space, METADATA_ADDRESS, 80, limit=2)]
     wiring.plug(7, network.subnet[9], network.subnet)
     wiring.unplug(7)
     wiring.close()
@@ -63,14 +65,14 @@ def _without(text: str, wiring: Wiring) -> str:
     return text[:begin] + text[text.index("\n}\n", begin) + 3 :]
 
 
-def _asked(space: str, host: str, port: int) -> str:
-    words = ["ip", "netns", "exec", space, sys.executable, "-c", _ASK, host, str(port)]
+def _asked(space: str, host: str, port: int, limit: float = 30) -> str:
+    words = ["ip", "netns", "exec", space, sys.executable, "-c", _ASK, host, str(port), str(limit)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else "nothing"
 
 
-def _serve(where: tuple[str, int]) -> None:
-    with socket.create_server(where) as server:
+def _serve(server: socket.socket) -> None:
+    with server:
         while True:
             connection, _ = server.accept()
             connection.sendall(b"metadata")

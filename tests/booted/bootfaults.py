@@ -94,6 +94,7 @@ _HOLDS = (
 )
 _BOOT = (("boot", 60.0),)  # the usual limit is for real clouds
 _SSH = (("ssh", 30.0),)
+_ONCE_FOLLOWED = "until pgrep -f '[b]oot-log --follow' >/dev/null; do sleep 0.1; done\n"
 _ONCE_APT_RUNS = "until pgrep -x apt-get >/dev/null; do sleep 0.1; done\n"
 # In sshd's place: it lets everybody through, and takes its time over that.
 _FRONT = """import socket, threading, time
@@ -239,7 +240,7 @@ SHELLS = {
     "sshd never": BootFault(
         lambda yard: yard.configure("ssh.service", "Service", "ExecStartPre=/bin/false"), ("SSH",), limits=_SSH
     ),
-    "sshd dies in the middle": BootFault(_beside(f"{_ONCE_APT_RUNS} pkill -KILL sshd\n"), ("broke",), ci=True),
+    "sshd dies in the middle": BootFault(_beside(f"{_ONCE_FOLLOWED} pkill -KILL sshd\n"), ("broke",), ci=True),
     "sshd lets few in": BootFault(_few_let_in),
     "sshd is slow": BootFault(_slow_front, seconds=60),
     "our key is not let in": BootFault(

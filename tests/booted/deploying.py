@@ -114,15 +114,15 @@ class Load:
             due += self._pause
             time.sleep(max(0.0, due - time.monotonic()))
 
-    def p99(self, since: int = 0) -> float:
+    def p99(self, since: int = 0, until: int | None = None) -> float:
         """Give the time within which 99 of 100 were answered, in seconds."""
-        return statistics.quantiles(self.times[since:], n=100)[98]
+        return statistics.quantiles(self.times[since:until], n=100)[98]
 
 
-def answered(ship: Any) -> str:
-    """Say which release answers; empty: none does."""
+def answered(ship: Any, limit: float = 30) -> str:
+    """Say which release answers; empty: none does within so many seconds."""
     with contextlib.suppress(requests.RequestException):
-        answer = requests.get(ship.url, timeout=2)
+        answer = requests.get(ship.url, timeout=limit)
         return answer.text.split()[0] if answer.status_code == 200 else ""
     return ""
 

@@ -226,7 +226,9 @@ APPS = {
         files=_app(work="raise RuntimeError('the database is on fire')", toml=""), names=("500", "on fire")
     ),
     "app answers 502": ShipFault(files=_app(work="return 'upstream', 502", toml=""), names=("502",)),
-    "app hangs": ShipFault(files=_app(work="time.sleep(100)"), names=("no answer",), ci=True),
+    "app hangs": ShipFault(
+        files=_app(work="time.sleep(100)", toml="[health]\ntimeout = 8\n"), names=("no answer",), ci=True
+    ),
     "app starts slowly": ShipFault(files=_app("time.sleep(8)", "return 'slow'", "[health]\ntimeout = 30\n")),
     "app starts more slowly than it may": ShipFault(files=_app("time.sleep(8)", "return 'slow'"), names=("for 3 s",)),
     "app answers at length": ShipFault(files=_app(work="return b'x' * (64 << 20)")),

@@ -50,7 +50,7 @@ def test_a_spoilt_first_boot(spoilt: Yard, tmp_path: Path, capsys: pytest.Captur
     status = failure.guarded(lambda: _up(app, fault), ["up"], Interrupts(lambda: None, tidies=True))
     taken, said = time.monotonic() - began, capsys.readouterr().err.strip()
     sys.stderr.write(f"\n{name}: status {status} after {taken:.1f} s\n{said}\n")
-    assert ([], before) == (_account(spoilt), Host(spoilt.cloud).traces())
+    assert ([], before) == (_account(spoilt), Host(spoilt.cloud).settled(before))
     assert (1 if fault.names else 0) == status
     assert [] == [one for one in fault.names if one.lower() not in said.lower()]
     assert said.count("\n") < 12

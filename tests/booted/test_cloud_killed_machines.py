@@ -104,7 +104,8 @@ def _reached(droplet: dict[str, Any]) -> bool:
     while time.monotonic() < deadline:
         with suppress(OSError), socket.create_connection((address, 22), timeout=1) as connection:
             connection.settimeout(5)
-            return connection.recv(4) == b"SSH-"
+            if connection.recv(4) == b"SSH-":
+                return True
         time.sleep(0.02)
     return False
 

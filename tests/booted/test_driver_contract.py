@@ -82,7 +82,7 @@ def lab(machines: Path, tmp_path: Path) -> Iterator[Lab]:
     for number in found.driver.known():
         found.driver.destroy(number)
     found.driver.close()
-    assert (Counter(), before) == (Host(tmp_path).traces(), FORWARDING.read_text())
+    assert (Counter(), before) == (Host(tmp_path).settled(Counter()), FORWARDING.read_text())
 
 
 def test_a_machine_boots_reboots_and_keeps_its_data(lab: Lab) -> None:
@@ -133,7 +133,7 @@ def test_machines_reach_each_other_the_metadata_and_the_mirrors(lab: Lab) -> Non
     server = http.server.ThreadingHTTPServer(lab.network.metadata_bind, Metadata)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     first, second = lab.boot(1), lab.boot(2)
-    assert "metadata" == lab.ssh(first, "curl -s -m 5 http://169.254.169.254/metadata/v1/id")
+    assert "metadata" == lab.ssh(first, "curl -s -m 30 http://169.254.169.254/metadata/v1/id")
     assert [str(first.address)] == seen
     assert "no" == lab.ssh(first, "curl -s -m 1 http://169.254.1.1/ || echo no").strip()
     assert "1 received" in lab.ssh(first, f"ping -c 1 -W 2 {second.address}")
@@ -152,7 +152,7 @@ def test_a_killed_container_is_found_and_cleaned_up(lab: Lab) -> None:
     lab.reached(spec)
     again = NspawnDriver(lab.driver._directory)
     assert (MachineState.RUNNING, {1}) == (again.state(1), again.known())
-    assert again.shutdown(spec, limit_seconds=20)
+    assert again.shutdown(spec, limit_seconds=120)
 
 
 def test_an_unknown_image_is_refused(lab: Lab) -> None:

@@ -14,7 +14,7 @@ import requests
 from booted.deploying import until
 
 from cloudship import fleet
-from cloudship.errors import WaitHopeless
+from cloudship.errors import ReleaseFailed, WaitHopeless
 
 
 def test_a_ship_ends_by_itself_and_goes_on_when_it_is_extended(launch: Callable[..., Any], root: Path) -> None:
@@ -32,7 +32,7 @@ def test_a_ship_ends_by_itself_and_goes_on_when_it_is_extended(launch: Callable[
 def _launched(up: Callable[..., Any]) -> Any:
     """Give it as much time as this machine needs to launch it, and little more."""
     for ttl in (25, 100, 400):
-        with suppress(WaitHopeless):
+        with suppress(WaitHopeless, ReleaseFailed):  # its end came, or came while the release was being made
             ship = up(ttl=ttl)
             if requests.get(ship.url, timeout=30).status_code == 200:
                 return ship

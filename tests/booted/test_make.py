@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def test_make_up_shows_a_page_and_make_down_leaves_the_host_as_it_was(own: Path,
         assert 1 == control.status(own).droplets
         down = _make(root, "down")
         assert 0 == down.returncode, down.stderr
-        assert {} == host.traces()
+        assert {} == host.settled(Counter())
         kept.append(sorted(path.relative_to(own).as_posix() for path in own.rglob("*")))
     assert kept[0] == kept[1]
 

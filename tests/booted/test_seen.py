@@ -48,10 +48,10 @@ def test_a_launch_as_people_see_it(environment: dict[str, str], root: Path) -> N
         booting = other.wait_for(lambda text: "apt         running" in text)
         assert "Installing nginx" in screen.text  # the boot is followed while it goes on
         assert re.search(r"^cloud-init  Cloud-init v\. .* running 'init'", booting, re.MULTILINE)
-        assert 0 == other.status()
+        assert 0 == other.status(300)
         assert re.search(r"^cloud-init  status: done$", other.text, re.MULTILINE)
         assert re.search(r"^bootstrap   done$", other.text, re.MULTILINE)
-        assert 0 == screen.status()
+        assert 0 == screen.status(300)
         _is_told_everything(screen)
     told = _cloudship("logs", NAME, "--boot")
     assert (0, True) == (told.returncode, "cloud-init  status: done" in told.stdout)

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import digitalocean
 import jsonschema
 import pytest
 import requests
+from booted.deploying import answered, until
 from heeding import heed
 
 from cloudship import drawing, fleet
@@ -48,26 +50,19 @@ def test_secrets_host_key_and_metadata(launch: Callable[..., Any], root: Path) -
 def test_a_reboot_brings_the_app_back(launch: Callable[..., Any], root: Path) -> None:
     """What the link names is started at boot, with the same address and host key, metadata closed again."""
     ship = launch(root / "examples/flask-hello", name="rebooted")
-    ship._client._call(lambda: ship._client._object(_droplet(), id=ship.droplet_id).reboot())
-    import time
+    client = ship._client
+    asked = client._call(lambda: client._object(digitalocean.Droplet, id=ship.droplet_id).reboot())
+    action = client._object(digitalocean.Action, id=asked["action"]["id"])
 
-    deadline, seen = time.monotonic() + 240, 0
-    time.sleep(1)
-    while seen != 200 and time.monotonic() < deadline:
-        try:
-            seen = requests.get(ship.url, timeout=2).status_code
-        except requests.RequestException:
-            time.sleep(0.1)
-    assert 200 == seen
+    def is_done() -> bool:
+        client._call(action.load_directly)
+        return bool(action.status == "completed")
+
+    until(is_done, limit=240)  # whoever looks earlier may still see the droplet as it was
+    until(lambda: answered(ship, limit=2), limit=240)
     closed = ship.run("curl -s -m 3 http://169.254.169.254/metadata/v1/id || echo closed")
     assert "closed" == closed.stdout.strip()
     assert "running" == ship.status()["process"]
-
-
-def _droplet() -> Any:
-    import digitalocean
-
-    return digitalocean.Droplet
 
 
 def test_systemd_finds_the_apps_unit_well_confined(launch: Callable[..., Any], root: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -33,6 +34,13 @@ class Host:
             "tables": tables.count(self._names.table),
         }
         return +Counter(found)
+
+    def settled(self, expected: Counter[str], limit: float = 60) -> Counter[str]:
+        """Count it, once it is as expected or the limit, in seconds, is over: the kernel lets go a moment later."""
+        deadline = time.monotonic() + limit
+        while (found := self.traces()) != expected and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return found
 
     def expected(self, running: int) -> Counter[str]:
         """Say what there is with so many machines that run."""

@@ -23,6 +23,7 @@ from cloudship.local.handle import LocalCloud
 
 INDEX_PASSWORD = "canary-4be2c8-index"  # noqa: S105  the oracle looks for it everywhere
 LIMIT = 60.0  # seconds of the machine's own time
+PATIENT = 3.0  # seconds that one request may take where every one is answered
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def run(
     environ: dict[str, str],
     act: Callable[[Point], None],
     mutate: Callable[[], None] = lambda: None,
-    wire: float = 0.3,
+    wire: float = PATIENT,
 ) -> Ended:
     """
     Run `cloudship WORDS` in a fork, with a stand-in for the droplet and a stepped clock.
@@ -145,7 +146,7 @@ def work_of(
     knobs: LocalCloud,
     act: Callable[[Point], None],
     mutate: Callable[[], None] = lambda: None,
-    wire: float = 0.3,
+    wire: float = PATIENT,
 ) -> Callable[[], int]:
     """Give what a fork does to run `cloudship WORDS`, see `run`."""
     return lambda: _command(words, knobs, act, mutate, wire)

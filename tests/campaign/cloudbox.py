@@ -65,7 +65,7 @@ def running(directory: Path) -> Iterator[CloudBox]:
     found = control.start(directory, driver="none")
     try:
         endpoint = Endpoint(cloud=Cloud.LOCAL, url=f"{found.url}/v2/", token=Secret(found.token))
-        client = Client(endpoint, timeouts=Timeouts(request=5, visible=1, listed=1))
+        client = Client(endpoint, timeouts=Timeouts(request=30, visible=1, listed=1))
         _foreign(client)
         yield CloudBox(directory, LocalCloud(found.url, found.token), client, _account(client, client.droplets()))
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -38,6 +39,7 @@ class Field:
     folder: Path
     ship: str = SHIP
     count: int = 0
+    wire: float = case.PATIENT  # seconds that one request may take
     traces: dict[str, list[Point]] = field(default_factory=dict)
 
     @property
@@ -52,6 +54,15 @@ class Field:
         """Give a case a folder of its own."""
         self.count += 1
         return self.folder / f"case-{self.count}"
+
+    @contextmanager
+    def impatient(self) -> Iterator[None]:
+        """Give requests little time, where answers are withheld: sockets do not know the stepped clock."""
+        self.wire = 0.3
+        try:
+            yield
+        finally:
+            self.wire = case.PATIENT
 
     def prepare(self, verb: str, place: Path) -> None:
         """Bring about what a verb is for: a ship, and for `reap` one whose time will be over."""
@@ -113,7 +124,7 @@ class Field:
         return self.traces[verb]
 
     def _run(self, words: list[str], place: Path, act: Act | None, mutate: Callable[[], None] | None = None) -> Ended:
-        return case.run(words, self.box.knobs, self.environment(place), act or _pass, mutate or _nothing)
+        return case.run(words, self.box.knobs, self.environment(place), act or _pass, mutate or _nothing, self.wire)
 
 
 def _pass(_point: Point) -> None:

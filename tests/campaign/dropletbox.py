@@ -133,7 +133,7 @@ class DropletBox:
         """Ask whoever is live, as nginx does, and say which release answered."""
         live = self.layout.live()
         assert live is not None
-        connection = probe._Connection(self.layout.current / "run" / "web.sock", 2)
+        connection = probe._Connection(self.layout.current / "run" / "web.sock", 30)
         with contextlib.closing(connection):
             connection.request("GET", "/")
             return connection.getresponse().read().decode()
@@ -142,7 +142,7 @@ class DropletBox:
         """Lose every process, and start what the link names."""
         self.power_off()
         inside.start_live([])
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while self.layout.live() is not None and time.monotonic() < deadline:
             with contextlib.suppress(OSError):
                 self.answer()

@@ -79,8 +79,8 @@ class Caller:
         answer = self("DELETE", f"droplets/{number}")
         if answer.status_code == 204:
             self.ledger.deleted[name] = True
-        elif answer.status_code == 422:
-            del self.ledger.deleted[name]
+        elif answer.status_code == 422 and not self.ledger.deleted[name]:  # another client may have been first
+            self.ledger.deleted.pop(name, None)
 
     def act(self, number: int, kind: str) -> None:
         """Ask for an action, and wait for its end."""

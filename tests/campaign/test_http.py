@@ -71,7 +71,8 @@ def _carried_out(ground: Field, cases: list[tuple[str, int, dict[str, Any]]]) ->
         place = ground.place()
         ground.box.knobs.clear_requests()
         ground.box.knobs.fault(**fault, operation=operation, skip=skip)
-        ended = ground.up(place)
+        with ground.impatient():
+            ended = ground.up(place)
         found = [] if ended.status in (0, 1, 2) else [f"it ended with {ended.status}: {ended.output[-400:]}"]
         found += _blind(ground, fault)
         if "error" in ended.output and len(ended.output.partition("error")[2].splitlines()) > 14:

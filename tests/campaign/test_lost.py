@@ -41,7 +41,8 @@ def test_lost_answers(ground: Field, shard: int) -> None:
             ground.box.knobs.fault(**fault, operation=operation)
         if lag:
             _lag(ground, operation, lag, name_too=name_too)
-        ended = ground.up(place, _killed_after(operation) if fault is None else None)
+        with ground.impatient():
+            ended = ground.up(place, _killed_after(operation) if fault is None else None)
         found = _exactly_one(ground, lag) if fault is not None else []
         if fault is not None and ended.status != 0:
             found.append(f"up ended with {ended.status}: {ended.output[-500:]}")

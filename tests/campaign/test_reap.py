@@ -24,7 +24,7 @@ from cloudship.models import Cloud, Endpoint, Secret, Timeouts
 from cloudship.waiting import Clock
 
 DAY = 86_400
-FAST = Timeouts(request=5, visible=10, listed=10, destroy=60)  # the clock of waits is stepped
+FAST = Timeouts(request=30, visible=10, listed=10, destroy=60)  # the clock of waits is stepped
 
 
 @dataclass

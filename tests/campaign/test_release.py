@@ -67,6 +67,9 @@ def _gone_back(box: DropletBox) -> None:
     box.settle()
 
 
+ASKS = ("output systemctl show", "output systemctl list-units", "output ss", "output journalctl")  # change nothing
+
+
 def _watch(act: Callable[[Point], None]) -> None:
     """Stand before and after everything that changes something outside of this process."""
     crossings: Counter[str] = Counter()
@@ -77,6 +80,8 @@ def _watch(act: Callable[[Point], None]) -> None:
         @wraps(plain)
         def watched(*args: Any, **kwargs: Any) -> Any:
             boundary = f"{name} {label(*args)}".strip()
+            if boundary.startswith(ASKS):
+                return plain(*args, **kwargs)
             crossings[boundary] += 1
             act(Point(boundary, crossings[boundary], "before"))
             found = plain(*args, **kwargs)

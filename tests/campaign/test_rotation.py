@@ -28,7 +28,7 @@ from campaign import case
 from campaign.conftest import SOAK, record, told
 from campaign.points import Point, kill_at
 from cloudship import durable, hostkey, keys
-from cloudship.errors import CloudshipError, HostKeyMismatch
+from cloudship.errors import CloudshipError, HostKeyMismatch, ShellUnreachable
 from cloudship.keys import mint
 from cloudship.models import Timeouts
 from cloudship.render import rotation_script
@@ -152,7 +152,13 @@ def _watch(act: Callable[[Point], None]) -> None:
             boundary = f"{name} {label(*args)}".strip()
             crossings[boundary] += 1
             act(Point(boundary, crossings[boundary], "before"))
-            found = inner(*args, **kwargs)
+            try:
+                found = inner(*args, **kwargs)
+            except (
+                ShellUnreachable
+            ):  # sshd begins anew, and may not be there yet: the next attempt is the same crossing
+                crossings[boundary] -= 1
+                raise
             act(Point(boundary, crossings[boundary], "after"))
             return found
 
@@ -180,7 +186,7 @@ def _points(ground: Ground) -> list[Point]:
     assert ground.rotate(act, rotation_script()) == UNREACHED
     assert [] == ground.judged()
     assert ground.meeting.files.is_settled
-    rows = [line.split("\t") for line in seen.read_text().splitlines()]
+    rows = [line.split("\t") for line in dict.fromkeys(seen.read_text().splitlines())]
     return [Point(boundary, int(crossing), moment) for moment, crossing, boundary in rows]
 
 

@@ -12,7 +12,7 @@ from apiserver import serving
 from cloudship.client import Client
 from cloudship.models import Cloud, Endpoint, Secret, Timeouts
 
-FAST = Timeouts(request=5, visible=2, listed=2, active=5, destroy=5)
+FAST = Timeouts(request=30, visible=2, listed=2, active=5, destroy=5)
 
 
 @pytest.fixture

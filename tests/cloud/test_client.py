@@ -263,8 +263,8 @@ def test_redirects_are_not_followed_and_carry_no_token() -> None:
 
 
 @contextmanager
-def raw(*parts: bytes, pause: float = 0.0) -> Iterator[tuple[Client, list[bytes]]]:
-    """A server that says the same bytes to everybody, in parts with pauses between them."""
+def raw(*parts: bytes, pause: float = 0.0, limit: float = 0.5) -> Iterator[tuple[Client, list[bytes]]]:
+    """A server that says the same bytes to everybody, in parts with pauses between, and a client with a limit."""
     heard: list[bytes] = []
     server = socket.create_server(("127.0.0.1", 0))
 
@@ -285,14 +285,14 @@ def raw(*parts: bytes, pause: float = 0.0) -> Iterator[tuple[Client, list[bytes]
         cloud=Cloud.LOCAL, url=f"http://127.0.0.1:{server.getsockname()[1]}/v2/", token=Secret("the-token")
     )
     try:
-        yield Client(endpoint, timeouts=Timeouts(request=0.5), clock=Clock(sleep=lambda _seconds: None)), heard
+        yield Client(endpoint, timeouts=Timeouts(request=limit), clock=Clock(sleep=lambda _seconds: None)), heard
     finally:
         server.close()
 
 
 @pytest.mark.parametrize(
     ("head", "drop"),
-    [(b"", b"HTTP/1.1 200 OK\r\nX: y\r\n"), (b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n", b" " * 90)],
+    [(b"", b"HTTP/1.1 200 OK\r\nX: " + b"y" * 280), (b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n", b" " * 300)],
 )
 def test_an_answer_that_comes_drop_by_drop_has_one_limit(head: bytes, drop: bytes) -> None:
     """Its head too: each packet alone would be in time, for ever."""
@@ -301,20 +301,20 @@ def test_an_answer_that_comes_drop_by_drop_has_one_limit(head: bytes, drop: byte
         began = time.monotonic()
         with pytest.raises(Unreachable, match="did not answer in time"):
             client.delete_droplet(7)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 20
 
 
 def test_an_answer_without_an_end_is_not_kept() -> None:
     """Neither what is long, nor what would be once it is unpacked: packed answers are not asked for."""
     whole = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b" " * (wire.MOST_BYTES + 1)
-    with raw(whole) as (client, heard):
+    with raw(whole, limit=30) as (client, heard):
         with pytest.raises(Unreachable, match="cannot be unpacked"):
             client.account()
         assert b"Accept-Encoding: identity" in heard[0]
     bomb = gzip.compress(b" " * (wire.MOST_BYTES * 4))
     packed = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb) + bomb
     tracemalloc.start()
-    with raw(packed) as (client, _), pytest.raises(CloudError):
+    with raw(packed, limit=30) as (client, _), pytest.raises(CloudError):
         client.account()
     assert tracemalloc.get_traced_memory()[1] < wire.MOST_BYTES
     tracemalloc.stop()

@@ -123,7 +123,9 @@ def test_an_api_that_hangs_does_not_hold_the_second_signal_up(
     number = client.droplets()[0].id
     knobs.fault("silence", times=None)
     process.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
+    assert process.stderr is not None
+    while "interrupted" not in (line := process.stderr.readline()):
+        assert line
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)

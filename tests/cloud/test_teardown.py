@@ -16,7 +16,7 @@ from cloudship.keys import LaunchFiles, mint
 from cloudship.models import Droplet, DropletRequest, Kind, Timeouts
 from cloudship.waiting import Clock
 
-FAST = Timeouts(request=5, visible=1, listed=1, active=5, destroy=1)
+FAST = Timeouts(request=30, visible=1, listed=1, active=5, destroy=1)
 
 
 def _request(ship: str, launch: str, **more: Any) -> DropletRequest:
@@ -323,7 +323,7 @@ def test_a_refused_create_is_not_waited_for_by_its_rollback(client: Client, tmp_
         )
     book, begun = Journal(tmp_path / "j"), time.monotonic()
     teardown.down(client, "web", journal=book, files_root=tmp_path, timeouts=Timeouts(listed=3600), launch="0123456789")
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 60
 
 
 def test_an_interrupted_create_of_long_ago_is_looked_for_once(client: Client, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from cloudship.local.handle import LocalCloud
 from cloudship.models import Kind, Timeouts
 
 LAUNCH, OTHER = "0123456789", "9876543210"
-FAST = Timeouts(request=5, visible=1, listed=1, active=5, destroy=1)
+FAST = Timeouts(request=30, visible=1, listed=1, active=5, destroy=1)
 
 
 @pytest.fixture

@@ -63,11 +63,11 @@ def test_what_keeps_others_waiting_comes_forward(monkeypatch: pytest.MonkeyPatch
     """Not at once: only where what it stands back for never leaves a core."""
     came = threading.Event()
     monkeypatch.setattr(builds, "step_forward", lambda nice=0: came.set() if nice == builds.NICE_SOON else None)
-    monkeypatch.setattr(builds, "_PATIENCE", 0.2)
+    monkeypatch.setattr(builds, "_PATIENCE", 1.0)
     layout = Layout(tmp_path)
     with settling._alone(layout):
         pass
-    assert not came.wait(0.5)
+    assert not came.wait(1.5)
     with settling._alone(layout):
         assert came.wait(30)
 

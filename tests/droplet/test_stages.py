@@ -50,7 +50,7 @@ def test_a_follower_gets_all_events_until_the_last_stage_ended(tmp_path: Path) -
     with book.stage("apt") as say:
         say("a line")
     threading.Timer(0.1, lambda: book.tell("bootstrap", journal.DONE)).start()
-    states = [(event["stage"], event["state"]) for event in journal.follow(file, "bootstrap", limit=5)]
+    states = [(event["stage"], event["state"]) for event in journal.follow(file, "bootstrap", limit=60)]
     assert [("apt", "running"), ("apt", "output"), ("apt", "done"), ("bootstrap", "done")] == states
 
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -44,10 +45,12 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 def _nice(session: int) -> list[int]:
     """The priority of every thread of a session, as the kernel has it."""
     found = []
-    for stat in Path("/proc").glob("[0-9]*/task/[0-9]*/stat"):
-        fields = stat.read_text().rpartition(")")[2].split()
-        if int(fields[3]) == session:
-            found.append(int(fields[16]))
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # others end meanwhile
+            for task in (process / "task").iterdir():
+                fields = (task / "stat").read_text().rpartition(")")[2].split()
+                if int(fields[3]) == session:
+                    found.append(int(fields[16]))
     return found
 
 

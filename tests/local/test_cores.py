@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +22,8 @@ OURS = sorted(os.sched_getaffinity(0))
 def supervisors() -> Iterator[list[int]]:
     """Two that wait for the word to start their machine, which never comes."""
     words = [sys.executable, "-I", "-S", supervise.__file__, "no order"]
-    with ExitStack() as ending:
+    with ExitStack() as ending, Path(__file__).open() as alone:  # all of the host's are counted
+        fcntl.flock(alone, fcntl.LOCK_EX)
         yield [ending.enter_context(subprocess.Popen(words, stdin=subprocess.PIPE)).pid for _ in range(2)]
 
 

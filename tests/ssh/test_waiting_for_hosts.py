@@ -145,7 +145,7 @@ def test_a_first_boot_that_hangs_ends_at_the_limit_with_its_last_word(meeting: M
     """Which is what it was at work on."""
     said = f"{says('apt', 'running')}\n{says('apt', 'output', 'Get:1 nginx')}\nsleep 60"
     with pytest.raises(WaitTimeout, match="Get:1 nginx") as caught:
-        follow(meeting, said, boot=0.7)
+        follow(meeting, said, boot=3)
     assert ("Get:1 nginx",) == caught.value.evidence
 
 

@@ -77,7 +77,7 @@ def test_a_droplet_that_loses_its_power_at_any_stage_comes_back_with_one_live(sh
     assert cut.is_set()
     until(lambda: machine.load().status == "off")
     machine.power_on()
-    until(lambda: answered(ship), limit=60)
+    until(lambda: answered(ship, limit=2), limit=240)
     assert int(answered(ship)) >= before
     number = ship.deploy(write(app)).release
     assert str(number) == answered(ship)

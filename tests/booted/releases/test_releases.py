@@ -102,19 +102,28 @@ def test_maintenance_closes_the_site_and_deploys_go_on(ship: Any, app: Path) -> 
     assert str(number) == requests.get(ship.url, timeout=30).text.split()[0]
 
 
+GO = "/srv/released/go"
+WAITS = f'timeout 120 sh -c "until [ -e {GO} ]; do sleep 0.1; done"'
+
+
 def test_two_deploys_at_once_come_one_after_the_other(ship: Any, app: Path, tmp_path: Path) -> None:
     """The second one hears for whom it waits, and is live in the end."""
     begun, said = threading.Event(), list[str]()
-    slow = write(tmp_path / "slow", mark="first", cloudship__toml="build = 'sleep 2'\n")
+    slow = write(tmp_path / "slow", mark="first", cloudship__toml=f"build = '{WAITS}'\n")
 
     def heard(event: Any) -> None:
         if getattr(event, "line", "").startswith("-> build"):
             begun.set()
 
+    def waits(event: Any) -> None:
+        said.append(getattr(event, "line", ""))
+        if "waiting for release" in said[-1]:
+            ship.run(["touch", GO], root=True)
+
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         first = pool.submit(ship.deploy, slow, notify=heard)
-        assert begun.wait(30)
-        second = ship.deploy(write(app, mark="second"), notify=lambda event: said.append(getattr(event, "line", "")))
+        assert begun.wait(120)
+        second = ship.deploy(write(app, mark="second"), notify=waits)
         number = first.result().release
     assert any(line.startswith(f"cloudship: waiting for release {number} (") for line in said), said
     assert (number + 1, f"{number + 1} second") == (second.release, requests.get(ship.url, timeout=30).text)

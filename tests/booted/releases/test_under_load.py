@@ -16,18 +16,21 @@ def test_twenty_deploys_and_twenty_rollbacks_lose_no_request(ship: Any, app: Pat
     """Under a constant load from outside, not one request fails or is refused."""
     with Load(ship) as load:
         time.sleep(3)
-        rest, at_rest = load.p99(), len(load.times)
+        before = len(load.times)
         for turn in range(20):
             ship.deploy(write(app, mark=f"turn {turn}"))
             ship.rollback()
             ship.rollback(ship.releases()[0].number)
         time.sleep(1)
+        after = len(load.times)
+        time.sleep(3)
     assert [] == load.failed
-    assert len(load.times) > at_rest + 500
-    assert load.p99(at_rest) < 10 * max(rest, 0.02)  # the bar itself, three times, is measured by `make bench`
+    assert after > before + 500
+    rest = max(load.p99(0, before), load.p99(after))  # others on this machine may have begun, or ended, meanwhile
+    assert load.p99(before, after) < 10 * max(rest, 0.02)  # the bar itself, three times, is measured by `make bench`
 
 
-SHORT = {"cloudship__toml": "[health]\ntimeout = 10\n"}
+SHORT = {"cloudship__toml": "[health]\ntimeout = 20\n"}
 BROKEN: dict[str, tuple[dict[str, str], str]] = {
     "does not install": ({"requirements__txt": "no-such-package-anywhere==9.9\n"}, "no-such-package"),
     "does not import": ({"top": "import nothing_of_that_name"}, "nothing_of_that_name"),
@@ -36,7 +39,7 @@ BROKEN: dict[str, tuple[dict[str, str], str]] = {
     "a syntax error": ({"top": "def ("}, "syntax"),
     "answers 500": ({"work": "raise RuntimeError('the cause')"}, "answered 500"),
     "exits at import": (
-        {"top": "raise SystemExit('given up')", "cloudship__toml": "[health]\ntimeout = 3\n"},
+        {"top": "raise SystemExit('given up')", "cloudship__toml": "[health]\ntimeout = 8\n"},
         "given up",
     ),
     "ends as soon as it is asked": ({"work": "os.kill(os.getppid(), 9)"}, "ended"),
@@ -53,7 +56,7 @@ BROKEN: dict[str, tuple[dict[str, str], str]] = {
     "hangs": ({"work": "time.sleep(60)", "cloudship__toml": "[health]\ntimeout = 2\n"}, "for 2 s"),
     "never binds": ({"Procfile": "web: sleep 60\n", "cloudship__toml": "[health]\ntimeout = 2\n"}, "does not answer"),
     "a program that is missing": ({"Procfile": "web: no-such-program\n"}, "no-such-program"),
-    "another status than asked for": ({"cloudship__toml": "[health]\nstatus = 204\ntimeout = 2\n"}, "answered 200"),
+    "another status than asked for": ({"cloudship__toml": "[health]\nstatus = 204\ntimeout = 30\n"}, "answered 200"),
     "a page that fails": (
         {"top": "@app.get('/up')\ndef up():\n    1 / 0\n", "cloudship__toml": "[health]\npath = '/up'\n"},
         "answered 500",
@@ -102,16 +105,26 @@ def test_errors_after_the_switch_roll_back_by_themselves(ship: Any, app: Path, t
     work += "\n    assert int(n.read_text()) < 2"
     number = ship.deploy(write(tmp_path / "late", work=work)).release
     until(lambda: [requests.get(ship.url, timeout=30) for _ in range(3)] and ship.status()["release"] == before)
-    assert "failed" == {one.number: one.state for one in ship.releases()}[number]
+    until(lambda: "failed" == {one.number: one.state for one in ship.releases()}[number])  # it is live again first
     with pytest.raises(Exception, match="failed"):
         ship.rollback(number)
 
 
 LATE = {
-    "after 5 s": (5, "os.kill, (os.getppid(), 9)", "the process ended"),
-    "its workers after 5 s": (5, "os._exit, (1,)", "of its workers died"),
-    "after 30 s": (30, "os.kill, (os.getppid(), 9)", "the process ended"),
+    "after 5 s": (5, "os.kill(os.getppid(), 9)", "the process ended"),
+    "its workers after 5 s": (5, "os._exit(1)", "of its workers died"),
+    "after 30 s": (30, "os.kill(os.getppid(), 9)", "the process ended"),
 }
+AFTER_THE_SWITCH = """
+import pathlib, threading, time
+def late():
+    release = pathlib.Path(__file__).resolve().parents[1]
+    while (release.parents[1] / "current").resolve() != release:
+        time.sleep(0.1)
+    time.sleep({seconds})
+    {how}
+threading.Thread(target=late, daemon=True).start()
+"""
 
 
 @pytest.mark.parametrize("name", [name for name, (seconds, *_) in LATE.items() if seconds < 30 or SOAK])
@@ -121,8 +134,8 @@ def test_a_release_that_dies_after_the_switch_refuses_nobody(ship: Any, app: Pat
     before = ship.status()["release"]
     dying = write(
         tmp_path / "dying",
-        top=f"import threading; threading.Timer({seconds}, {how}).start()",
-        cloudship__toml=f"watch = {2 * seconds}\n",
+        top=AFTER_THE_SWITCH.format(seconds=seconds, how=how),
+        cloudship__toml=f"watch = {4 * seconds}\n",
     )
     with Load(ship) as load:
         number = ship.deploy(dying).release
@@ -130,6 +143,7 @@ def test_a_release_that_dies_after_the_switch_refuses_nobody(ship: Any, app: Pat
         time.sleep(1)
     assert [] == [one for one in load.failed if one.startswith("status")]
     assert len(load.failed) <= CLIENTS  # answers that were half sent when it died
+    until(lambda: "failed" == {one.number: one.state for one in ship.releases()}[number])
     found = next(one for one in ship.releases() if one.number == number)
     assert ("failed", True) == (found.state, cause in str(found.failure)), found.failure
     record("T8 deaths after the switch", cases=1, points=1)
