@@ -43,9 +43,14 @@ class LocalCloud:
         """List the faults, and how often each met and struck."""
         return list(self._call("GET", "faults")["faults"])
 
-    def clear_faults(self) -> None:
-        """Forget all faults."""
-        self._call("DELETE", "faults")
+    def clear_faults(self, number: int | None = None) -> None:
+        """
+        Forget all faults, or one by its number.
+
+        Raises:
+            ValueError: there is none of that number.
+        """
+        self._call("DELETE", "faults" if number is None else f"faults/{number}")
 
     def requests(self) -> list[dict[str, Any]]:
         """List the requests that were seen, oldest first."""

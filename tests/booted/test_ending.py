@@ -24,6 +24,8 @@ def test_a_ship_ends_by_itself_and_goes_on_when_it_is_extended(launch: Callable[
     assert "has ended" in requests.get(ship.url, timeout=30).text
     state = "systemctl is-active cloudship-app@1.service"
     until(lambda: ship.run(state, root=True).stdout.strip() == "inactive")  # what it was at work on ends first
+    with pytest.raises(ReleaseFailed, match="cloudship extend ending"):
+        ship.deploy(root / "examples/flask-hello")
     fleet.extend("ending", 3600, cloud="local")
     ship.execute(("cloudship-droplet", "expire"), check=True)  # as its timer does within the minute
     assert 200 == _eventually(ship, 200)

@@ -39,13 +39,13 @@ def _at(monkeypatch: pytest.MonkeyPatch, now: float, tags: list[str] | None) -> 
 def test_at_its_end_the_app_stops_and_the_site_says_so(
     armed: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Once; afterwards it only looks whether somebody has given it more time."""
+    """Whatever is started afterwards too, and whatever a kill in the middle left; then it looks for more time."""
     assert 0 == _at(monkeypatch, NOW + 1, [f"cloudship:expires:{NOW}"])
     assert "has ended" in (tmp_path / "web" / "ended.html").read_text()
     assert [("timers", {}), ("stop", ["cloudship-app@1.service"]), ("arm", NOW + 1 + expiry.AGAIN)] == armed
     armed.clear()
     _at(monkeypatch, NOW + 100, [])
-    assert [("arm", NOW + 100 + expiry.AGAIN)] == armed
+    assert [("timers", {}), ("stop", ["cloudship-app@1.service"]), ("arm", NOW + 100 + expiry.AGAIN)] == armed
 
 
 def test_a_ship_that_was_extended_goes_on_until_its_later_end(
@@ -56,6 +56,18 @@ def test_a_ship_that_was_extended_goes_on_until_its_later_end(
     armed.clear()
     _at(monkeypatch, NOW + 70, [f"cloudship:expires:{NOW}", f"cloudship:expires:{NOW + 600}", "other"])
     assert [("start",), ("arm", NOW + 600)] == armed
+    assert not (tmp_path / "web" / "ended.html").exists()
+
+
+@pytest.mark.parametrize(("tags", "moment"), [([], None), ([f"cloudship:expires:{NOW + 600}"], NOW + 600)])
+def test_a_ship_that_had_no_end_gets_the_one_that_its_tags_name(
+    armed: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tags: list[str], moment: int | None
+) -> None:
+    """`extend` gives one to every ship; until then its tags are looked at now and then."""
+    config = Config("web", {}, (), None, None, None)
+    monkeypatch.setattr(expiry, "read_config", lambda: config)
+    _at(monkeypatch, NOW, tags)
+    assert [("arm", moment)] == armed
     assert not (tmp_path / "web" / "ended.html").exists()
 
 

@@ -181,6 +181,16 @@ def test_limits_capacity_and_tokens(api: Api, knobs: LocalCloud) -> None:
     assert 201 == api("POST", "/v2/tags", {"name": "a"}).status_code
 
 
+def test_one_fault_is_cleared_by_its_number(api: Api, knobs: LocalCloud) -> None:
+    """The others stay; a number that there is not is said to be none."""
+    kept, gone = (knobs.fault("token", state="read_only"), knobs.fault("unavailable", region="nyc3"))
+    knobs.clear_faults(gone)
+    assert [kept] == [one["id"] for one in knobs.faults()]
+    with pytest.raises(ValueError, match="could not be found"):
+        knobs.clear_faults(gone)
+    assert 403 == api("POST", "/v2/tags", {"name": "a"}).status_code
+
+
 def test_transitions_take_their_time(api: Api, knobs: LocalCloud) -> None:
     """New without networks, active, the address later; an event pending meanwhile; a delete that takes a moment."""
     knobs.freeze()

@@ -44,8 +44,7 @@ def run(config: Config) -> int:
             _stage(journal, "user", lambda say: make_user(config.layout))
             _stage(journal, "repo", lambda say: make_repository(config.layout))
             _stage(journal, "swap", lambda say: swap.add(hardware.memory_mib(), say))
-            if config.expires is not None:
-                _stage(journal, "expiry", lambda say: expiry.arm(float(config.expires or 0)))
+            _stage(journal, "expiry", lambda say: expiry.arm(config.expires))
             laid_out.set()
             _ended([packages, fetched])
         journal.tell("git", DONE)

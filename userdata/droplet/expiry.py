@@ -2,7 +2,7 @@
 The end of a ship that has one: the app stops, and the site says that it has ended.
 
 A timer that is armed at the first boot asks the metadata first: whoever extended the ship wrote a later end into its
-tags. The droplet itself stays, and costs, until somebody reaps it.
+tags, also of one that had none. The droplet itself stays, and costs, until somebody reaps it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from droplet.layout import Layout, read_config, replace_text
 TIMER = Path("/etc/systemd/system/cloudship-expiry.timer")
 METADATA = "http://169.254.169.254/metadata/v1.json"
 AGAIN = 60  # seconds until the metadata is asked again: it did not answer, or somebody may still extend the ship
+SELDOM = 3600  # seconds between two looks at the tags of a ship that has no end yet
 _PREFIX = "cloudship:expires:"
 
 
-def arm(moment: float) -> None:
-    """Have the end looked at, at a moment, unix time; also when the droplet was off then."""
+def arm(moment: Optional[float]) -> None:
+    """Have the end looked at, at a moment, unix time, else in an hour; also when the droplet was off then."""
+    moment = time.time() + SELDOM if moment is None else moment
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(moment))
     text = (
         "[Unit]\nDescription=The end of this ship\n\n"
@@ -40,14 +42,12 @@ def expire(words: List[str]) -> int:
     """Look whether the end has come; the timer starts this."""
     del words
     config = read_config()
-    if config.expires is None:
-        return 0
     tags, now = told_tags(), time.time()
     if tags is None:
         arm(now + AGAIN)
         return 0
     moment = latest(tags, config.expires)
-    if moment > now:
+    if moment is None or moment > now:
         revive(config.layout)
         arm(moment)
     else:
@@ -65,19 +65,19 @@ def told_tags() -> Optional[List[str]]:
         return None
 
 
-def latest(tags: Iterable[str], known: int) -> int:
-    """Say when the ship ends: the latest that its tags name, else what was known at its creation."""
+def latest(tags: Iterable[str], known: Optional[int]) -> Optional[int]:
+    """Say when the ship ends: the latest that its tags name, else what was known at its creation; None: never."""
     texts = [tag[len(_PREFIX) :] for tag in tags if tag.startswith(_PREFIX)]
     return max((int(text) for text in texts if text.isdigit()), default=known)
 
 
 def end(layout: Layout) -> None:
-    """Stop the app, and say on the site that it has ended."""
+    """Stop the app, whatever of it was started since the last look too, and say on the site that it has ended."""
     if not layout.ended.exists():
         text = page.write("This site has ended", "It was put online for a while, and its time is over.")
         replace_text(layout.ended, text, 0o644)
-        formation.keep_timers({})
-        unit.stop(list(unit.present()))
+    formation.keep_timers({})
+    unit.stop(list(unit.present()))
 
 
 def revive(layout: Layout) -> None:

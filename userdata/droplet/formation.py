@@ -70,7 +70,7 @@ def converge(layout: Layout) -> None:
     A web process of another release is left alone while somebody settles it: that one drains and stops it.
     """
     live = layout.live()
-    if live is None:
+    if live is None or layout.ended.exists():
         return
     processes = Processes.load(layout.release(live))
     workers = wanted(layout, live, processes)

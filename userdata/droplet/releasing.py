@@ -117,6 +117,8 @@ def scale(words: List[str]) -> int:
     number = where.live()
     if number is None:
         return wrong("no release is live yet")
+    if words and (over := _over()):
+        return wrong(over)
     try:
         with lock.alone(where):
             found = formation.scale(where, process.Processes.load(where.release(number)), words)
@@ -138,6 +140,9 @@ def settle(words: List[str]) -> int:
 
 def _told(work: Callable[[], Tuple[Optional[int], str]], nice: int = builds.NICE) -> int:
     """Carry out what makes a release live, and say how that went, as the client reads it."""
+    if over := _over():
+        print(f"cloudship: {over}", flush=True)
+        return 2
     if layout.read_config().layout.live() is not None:
         builds.stand_back(nice)
     try:
@@ -153,6 +158,13 @@ def _told(work: Callable[[], Tuple[Optional[int], str]], nice: int = builds.NICE
     if number is not None:
         print(f"cloudship: release {number} is live{more}", flush=True)
     return 0
+
+
+def _over() -> str:
+    """Say that the ship has come to its end, after which nothing is started any more; empty: it has not."""
+    config = layout.read_config()
+    more = f"this ship has ended; first give it more time: cloudship extend {config.name} 1h"
+    return more if config.layout.ended.exists() else ""
 
 
 def _by(words: List[str]) -> Tuple[List[str], str]:
