@@ -5,15 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from cloudship.errors import CloudshipError
-
 
 class Background:
     """One piece of work in a thread, whose error is raised where it is waited for."""
 
     def __init__(self, work: Callable[[], object]) -> None:
         self._work = work
-        self._error: list[CloudshipError] = []
+        self._error: list[BaseException] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -34,5 +32,5 @@ class Background:
     def _run(self) -> None:
         try:
             self._work()
-        except CloudshipError as error:
+        except BaseException as error:  # noqa: BLE001  `result` raises it: a thread that ended is no success
             self._error.append(error)

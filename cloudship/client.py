@@ -8,6 +8,7 @@ one came.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -28,6 +29,7 @@ from cloudship.errors import (
     NotFound,
     RateLimited,
     ServerFault,
+    TryAgain,
     Unauthorized,
     Unprocessable,
     Unreachable,
@@ -47,15 +49,21 @@ from cloudship.models import (
     Size,
     Timeouts,
 )
-from cloudship.waiting import REAL, Clock, retrying
+from cloudship.waiting import OBEYED, REAL, Clock, retrying
 from cloudship.wire import Answer, Wire
 
 T = TypeVar("T")
 PER_PAGE = 200  # the most that the API gives
 SKEW = 90.0  # seconds by which two clocks may differ: an answer says whole ones, and is on its way for some
 _MOST_PAGES, _LOOKS = 100, 3
-TRANSIENT = (RateLimited, ServerFault, Unreachable, BadAnswer)  # what asking again may mend
-_PASSING = ("pending event", "please try again")  # 422s that DigitalOcean says will pass; only its text tells
+TRANSIENT = (RateLimited, TryAgain, ServerFault, Unreachable, BadAnswer)  # what asking again may mend
+_KINDS: dict[int, type[ApiRefused]] = {
+    **dict.fromkeys((401, 403), Unauthorized),
+    **dict.fromkeys((404, 410), NotFound),
+    **dict.fromkeys((409, 412, 423), Conflict),
+    **dict.fromkeys((408, 425, 499), ServerFault),  # whoever answers so may have handed the request on
+}
+_WORDS: dict[str, type[ApiRefused]] = {"please try again": TryAgain, "pending event": Conflict}  # of 422s that pass
 # What the library raises itself, each named, and what it stumbles over in an answer that is not as documented.
 LIBRARY: tuple[type[Exception], ...] = (
     *(DataReadError, EndPointError, JSONReadError, NotFoundError, TokenError),
@@ -90,6 +98,7 @@ class Client:
         self._endpoint = endpoint
         self._timeouts = timeouts or Timeouts()
         self._clock, self._notify = clock, notify
+        self._obeyed = OBEYED
         self._wire = Wire(self._timeouts.request, wire.proxies(endpoint), wire.environment_bundle(), self._trace)
         self._told: tuple[float, float] | None = None  # the cloud's time, and ours by the monotonic clock then
 
@@ -97,6 +106,12 @@ class Client:
     def cloud(self) -> Cloud:
         """Which cloud it speaks to."""
         return self._endpoint.cloud
+
+    def hasty(self) -> Client:
+        """Give a client that does not wait where the API asks it to: for who looks in passing, beside another wait."""
+        found = copy.copy(self)
+        found._obeyed = 0.0  # noqa: SLF001  a copy of this one
+        return found
 
     def now(self, clock: Clock) -> float:
         """
@@ -241,6 +256,7 @@ class Client:
             once,
             on=TRANSIENT,
             limit=self._timeouts.visible,
+            obeyed=self._obeyed,
             clock=self._clock,
             notify=self._notify,
         )
@@ -316,11 +332,10 @@ def _words(said: object, token: Secret) -> str:
 
 
 def _refusal(status: int, message: str) -> type[ApiRefused]:
-    kinds: dict[int, type[ApiRefused]] = {401: Unauthorized, 403: Unauthorized, 404: NotFound}
-    passing = status in (409, 412) or (status == 422 and any(text in message.lower() for text in _PASSING))  # noqa: PLR2004
-    if passing:
-        return Conflict
-    return kinds.get(status, ServerFault if status >= 500 else Unprocessable)  # noqa: PLR2004
+    """Choose the error for a status; of 422s that pass only DigitalOcean's text tells."""
+    if status == 422:  # noqa: PLR2004
+        return next((kind for words, kind in _WORDS.items() if words in message.lower()), Unprocessable)
+    return _KINDS.get(status, ServerFault if status >= 500 else Unprocessable)  # noqa: PLR2004
 
 
 def _object_of(answer: Answer, path: str) -> dict[str, Any]:
@@ -342,5 +357,9 @@ def _error_body(answer: Answer) -> dict[str, Any]:
 
 
 def _seconds(answer: Answer) -> float | None:
+    """Read how long to wait; a moment is one by the clock of whoever answered."""
     text = answer.headers.get("retry-after", "")
-    return float(text) if _SECONDS.fullmatch(text) else None
+    if _SECONDS.fullmatch(text):
+        return float(text)
+    until, now = wire.moment(text), wire.date(answer)
+    return None if until is None or now is None else max(0.0, until - now)

@@ -1,28 +1,39 @@
 """
 The create protocol: the API has no idempotency key, so a create is asked for once and then looked for.
 
-Intent on the disk; one POST; after an unclear outcome the launch is looked for by name and tag for as long as a
-listing may lag. One found is adopted; of several the first is kept and the others are destroyed.
+Intent on the disk; one POST, repeated only where the API says that it had no effect; after an unclear outcome the
+launch is looked for by name and tag for as long as a listing may lag. One found is adopted; of several the first is
+kept and the others are destroyed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from cloudship import tags
-from cloudship.client import Client
-from cloudship.errors import BadAnswer, CloudError, Conflict, RateLimited, ServerFault, Unreachable, WaitTimeout
+from cloudship.client import TRANSIENT, Client
+from cloudship.errors import (
+    BadAnswer,
+    CloudError,
+    Conflict,
+    NotFound,
+    RateLimited,
+    ServerFault,
+    TryAgain,
+    Unreachable,
+    WaitTimeout,
+)
 from cloudship.events import Noted, Notify, nobody
 from cloudship.journal import Journal
 from cloudship.models import Droplet, DropletRequest, Key, Kind, Timeouts
 from cloudship.waiting import REAL, Clock, Pace, Pending, Ready, retrying, until
 
 T = TypeVar("T")
-UNCLEAR = (ServerFault, Unreachable, BadAnswer)
+UNCLEAR = (ServerFault, Unreachable, BadAnswer, Conflict)  # the last: a repeated one would meet its own first effect
 _LOOKING = Pace(first=0.3, factor=1.7, longest=3.0)
-_REFUSED_FOR_NOW = (RateLimited, Conflict)  # had no effect, and DigitalOcean says itself to try again
-_READ = (ServerFault, Unreachable, BadAnswer, RateLimited)
+_REFUSED_FOR_NOW = (RateLimited, TryAgain)  # had no effect, and DigitalOcean says itself to try again
 
 
 def create_key(
@@ -119,8 +130,28 @@ def _found_droplet(
         "droplet", lambda: of_launch(client, request.name, launch), timeouts, clock=clock, notify=notify, cause=cause
     )
     for extra in found[1:]:
-        client.delete_droplet(extra.id)
+        _destroy(client, extra.id, timeouts, clock, notify)
     return found[0].id
+
+
+def _destroy(client: Client, droplet_id: int, timeouts: Timeouts, clock: Clock, notify: Notify) -> None:
+    """Ask for the end of an extra droplet until that is taken: while it is being made the API refuses."""
+
+    def ask(_limit: float) -> Ready[None] | Pending:
+        with suppress(NotFound):
+            client.delete_droplet(droplet_id)
+        return Ready(None)
+
+    until(
+        f"the end of extra droplet {droplet_id} to be taken",
+        ask,
+        limit=timeouts.destroy,
+        attempt_limit=timeouts.request,
+        on=(Conflict, *TRANSIENT),
+        pace=_LOOKING,
+        clock=clock,
+        notify=notify,
+    )
 
 
 def _found_key(client: Client, name: str, timeouts: Timeouts, clock: Clock, notify: Notify, cause: Exception) -> Key:
@@ -151,7 +182,7 @@ def _listed(
             look,
             limit=timeouts.listed,
             attempt_limit=timeouts.request,
-            on=_READ,
+            on=TRANSIENT,
             pace=_LOOKING,
             clock=clock,
             notify=notify,

@@ -18,11 +18,12 @@ Everything that can go wrong, as one tree.
     ├── CloudError               the API
     │   ├── ApiRefused               an answer with an error status
     │   │   ├── Unauthorized             401 or 403
-    │   │   ├── NotFound                 404
-    │   │   ├── Conflict                 409, 412 or a 422 that passes ("pending event")
+    │   │   ├── NotFound                 404 or 410
+    │   │   ├── Conflict                 409, 412, 423 or a 422 that passes ("pending event")
+    │   │   ├── TryAgain                 a 422 that says so: it had no effect
     │   │   ├── Unprocessable            any other 4xx
     │   │   ├── RateLimited              429, with the seconds to wait
-    │   │   └── ServerFault              5xx
+    │   │   └── ServerFault              5xx, 408, 425 or 499: nobody knows
     │   ├── BadAnswer                an answer that is not what the API documents
     │   └── Unreachable              no answer; it may or may not have taken effect
     ├── ShellError               SSH
@@ -240,7 +241,13 @@ class NotFound(ApiRefused):
 
 
 class Conflict(ApiRefused):
-    """The object is busy with something else; it passes."""
+    """The object is busy with something else, which passes; a POST may or may not have taken effect."""
+
+    retryable = True
+
+
+class TryAgain(ApiRefused):
+    """The API says itself that the same request may succeed later; this one had no effect."""
 
     retryable = True
 
@@ -267,7 +274,7 @@ class RateLimited(ApiRefused):
 
 
 class ServerFault(ApiRefused):
-    """The API is in trouble; a POST may or may not have taken effect."""
+    """The API, or what stands before it, gave up; a POST may or may not have taken effect."""
 
     retryable = True
 

@@ -35,6 +35,7 @@ class Chosen(Value):
     """The cloud is chosen; the first thing that is told."""
 
     cloud: str
+    ship: str = ""
     price_hourly: float = 0.0  # USD
     size: str = ""
     image: str = ""  # with what really boots, where that is something else

@@ -110,7 +110,9 @@ def up(
 def _chosen(drawn: Draft) -> Chosen:
     plan = drawn.plan
     image = f"{plan.image.distribution} {plan.image.name}"
-    return Chosen(cloud=plan.cloud.value, price_hourly=plan.price_hourly, size=plan.size.slug, image=image)
+    return Chosen(
+        cloud=plan.cloud.value, ship=plan.name, price_hourly=plan.price_hourly, size=plan.size.slug, image=image
+    )
 
 
 def _launched(drawn: Draft, limits: Timeouts, clock: Clock, story: Story) -> Ship:
@@ -221,7 +223,7 @@ def _delivered(drawn: Draft, shell: Shell, address: str, limits: Timeouts, clock
         if number is None:
             raise BootFailed("The push went through, yet no release was announced", evidence=said[-6:])
         outcome.append(f"release {number}")
-    early.join()
+    early.result()
     boot.wait_for("bootstrap", timeouts=limits, clock=clock, notify=tell)
     return number
 
@@ -264,7 +266,7 @@ def _tell_environment(drawn: Draft, shell: Shell, limits: Timeouts) -> None:
         )
 
 
-def _prepared_early(drawn: Draft, shell: Shell, limits: Timeouts, tell: Notify) -> threading.Thread:
+def _prepared_early(drawn: Draft, shell: Shell, limits: Timeouts, tell: Notify) -> Background:
     """Have the Python packages installed while apt works; if that fails the release says so, with the reason."""
     archive = appinfo.dependency_archive(drawn.request.tree.root, drawn.request.app)
 
@@ -275,12 +277,10 @@ def _prepared_early(drawn: Draft, shell: Shell, limits: Timeouts, tell: Notify) 
             shell.stream(
                 (CONTROL, "prepare"), stdin=archive, line=lambda text: tell(_build_line(text)), limit=limits.release
             )
-        except ShellError as error:
+        except (ShellError, OSError) as error:
             tell(Noted(text=f"the early installation broke off: {error}", warning=True))
 
-    thread = threading.Thread(target=work, name="prepare", daemon=True)
-    thread.start()
-    return thread
+    return Background(work)
 
 
 def _build_line(text: str) -> Event:
@@ -292,7 +292,10 @@ def _build_line(text: str) -> Event:
 
 
 def _make_room(drawn: Draft, limits: Timeouts, clock: Clock, tell: Notify) -> None:
-    rivals.make_room(drawn, lambda launch: _taken_down(drawn, launch, limits, clock, tell), clock, tell)
+    def take_down(launch: str) -> None:
+        teardown.finishing(lambda: _taken_down(drawn, launch, limits, clock, tell), tell)
+
+    rivals.make_room(drawn, take_down, clock, tell)
 
 
 @contextmanager
@@ -304,7 +307,7 @@ def _undone_on_failure(
         yield
     except BaseException as error:
         if on_failure is OnFailure.KEEP and isinstance(error, CloudshipError):
-            error.left = (*error.left, *_kept(drawn, clock))
+            _keep(error, drawn, clock, story)
             raise
         try:
             _rolled_back(error, lambda: _taken_down(drawn, drawn.plan.launch, limits, clock, story.tell), story)
@@ -330,14 +333,26 @@ def _taken_down(drawn: Draft, launch: str, limits: Timeouts, clock: Clock, tell:
     teardown.take_down(drawn.client, drawn.plan.name, launch=launch, timeouts=limits, clock=clock, notify=tell)
 
 
-def _kept(drawn: Draft, clock: Clock) -> tuple[Left, ...]:
+def _keep(error: CloudshipError, drawn: Draft, clock: Clock, story: Story) -> None:
     """Name what stays for a look, and mark the launch dead, so that the next `up` replaces it."""
-    found = inventory.inventory(drawn.client, drawn.plan.name, launch=drawn.plan.launch)
-    for droplet in found.droplets:
-        _settle(drawn, droplet.id)
-        drawn.client.attach_tag(tags.pending_tag(int(drawn.client.now(clock))), droplet.id)
-    price = drawn.plan.price_hourly
-    return tuple(Left(kind=Kind.DROPLET, id=str(one.id), price_hourly=price) for one in found.droplets)
+    plan = drawn.plan
+    known = inventory.known_here(journal(), plan.cloud, files_root(plan.cloud), plan.name, plan.launch)
+    numbers = [one.id or one.label for one in known.asked if one.kind is Kind.DROPLET]
+    if not numbers:
+        return
+    try:
+        found = inventory.inventory(drawn.client, plan.name, launch=plan.launch, known=known)
+        numbers = [str(one.id) for one in found.droplets]
+        for droplet in found.droplets:
+            _settle(drawn, droplet.id)
+            drawn.client.attach_tag(tags.pending_tag(int(drawn.client.now(clock))), droplet.id)
+    except CloudshipError as fault:  # what the launch failed of matters more; the journal tells the next `up` too
+        story.tell(Noted(text=f"what is kept could not be marked as a dead launch: {fault}", warning=True))
+    if numbers:
+        step = error.next_step or error.usual_step
+        error.next_step = f"{step}; when you have looked: cloudship down {plan.name} --cloud {plan.cloud.value}"
+        left = [Left(kind=Kind.DROPLET, id=one, price_hourly=plan.price_hourly) for one in numbers]
+        error.left = (*error.left, *left)
 
 
 def _settle(drawn: Draft, droplet_id: int) -> None:
@@ -347,7 +362,7 @@ def _settle(drawn: Draft, droplet_id: int) -> None:
 
 def _alive(drawn: Draft, droplet: Droplet, clock: Clock) -> Callable[[], str | None]:
     """Make the question whether a droplet still lives; it asks the API at most once in five seconds."""
-    client, expires, last = drawn.client, drawn.plan.expires, [clock.monotonic()]
+    client, expires, last = drawn.client.hasty(), drawn.plan.expires, [clock.monotonic()]
 
     def ask() -> str | None:
         if expires is not None and client.now(clock) >= expires:

@@ -19,6 +19,7 @@ from cloudship.errors import CloudshipError, RateLimited, WaitHopeless, WaitTime
 from cloudship.events import Attempted, Notify, nobody
 
 T = TypeVar("T")
+OBEYED = 120.0  # seconds in all: what DigitalOcean counts by the minute is free again after one, or two beside others
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,10 @@ class Pace:
     factor: float = 1.6
     longest: float = 1.0
 
+    def after(self, attempt: int) -> float:
+        """Say how long to pause after an attempt; the first one's number is 1."""
+        return min(self.longest, self.first * self.factor ** (attempt - 1))
+
 
 ONCE_A_SECOND = Pace(first=1.0, factor=1.0, longest=1.0)  # the API's polling limit, rule 6 of the design
 EAGER = Pace(first=0.02, factor=1.3, longest=0.25)  # for a port or socket on a machine of ours
@@ -79,6 +84,8 @@ def until(
 ) -> T:
     """
     Wait until an attempt is ready, and give its value.
+
+    A `RateLimited` that says how long to wait is obeyed, within the limit.
 
     Args:
         name: what is waited for, completing "Waited 60 s for ...".
@@ -125,8 +132,9 @@ def until(
         )
 
     def pause(state: tenacity.RetryCallState) -> float:
-        grown = pace.first * pace.factor ** (state.attempt_number - 1)
-        return max(0.0, min(grown, pace.longest, limit - (clock.monotonic() - begun)))
+        missed = state.outcome.exception() if state.outcome else None
+        wished = _wished(missed.__cause__) if missed else None
+        return max(0.0, min(max(pace.after(state.attempt_number), wished or 0.0), limit - (clock.monotonic() - begun)))
 
     retryer = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(_NotYetError),
@@ -149,6 +157,7 @@ def retrying(
     on: tuple[type[CloudshipError], ...],
     limit: float,
     tries: int = 5,
+    obeyed: float = OBEYED,
     pace: Pace = Pace(first=0.5, factor=2.0, longest=8.0),
     clock: Clock = REAL,
     notify: Notify = nobody,
@@ -156,39 +165,44 @@ def retrying(
     """
     Repeat a call that is safe to repeat, and give its value.
 
-    A `RateLimited` that says how long to wait is obeyed, within the limit. The last error itself passes
-    through when tries or time are used up.
+    A `RateLimited` that says how long to wait is obeyed, within a limit of its own: such a call is no slow one. The
+    last error itself passes through when tries or time are used up.
 
     Args:
         name: what is called, for the display.
-        call: the call; never a create, see rule 2 of the design.
+        call: the call; a create only where `on` is what had no effect, see rule 2 of the design.
         on: errors after which the same call may succeed; there is no default on purpose.
-        limit: seconds for everything.
+        limit: seconds for everything but the pauses that were asked for.
         tries: how many calls at most.
+        obeyed: seconds for all pauses that were asked for.
         pace: the pauses between calls where the error names none.
         clock: the time.
         notify: hears every failed call.
     """
     begun = clock.monotonic()
+    asked_for: list[float] = []  # the pauses that were
 
     def pause(state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, RateLimited) and error.retry_after is not None:
-            return error.retry_after
-        return min(pace.longest, pace.first * pace.factor ** (state.attempt_number - 1))
+        wished = _wished(state.outcome.exception()) if state.outcome else None
+        return pace.after(state.attempt_number) if wished is None else wished
 
     def stop(state: tenacity.RetryCallState) -> bool:
-        late = clock.monotonic() - begun + state.upcoming_sleep > limit
-        return late or state.attempt_number >= tries
+        if state.attempt_number >= tries:
+            return True
+        if state.outcome and _wished(state.outcome.exception()) is not None:
+            return sum(asked_for) + state.upcoming_sleep > obeyed
+        return clock.monotonic() - begun - sum(asked_for) + state.upcoming_sleep > limit
 
     def tell(state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
+        if _wished(error) is not None:
+            asked_for.append(state.upcoming_sleep)
         notify(
             Attempted(
                 waiting_for=name,
                 attempt=state.attempt_number,
                 elapsed=clock.monotonic() - begun,
-                limit=limit,
+                limit=limit + sum(asked_for),
                 last=str(error),
             )
         )
@@ -201,6 +215,11 @@ def retrying(
         before_sleep=tell,
         reraise=True,
     )(call)
+
+
+def _wished(error: BaseException | None) -> float | None:
+    """Say how many seconds the API asks to wait, if it does."""
+    return error.retry_after if isinstance(error, RateLimited) else None
 
 
 class _NotYetError(Exception):

@@ -164,8 +164,13 @@ def _fit_to_show(error: BaseException, earlier: BaseException | None) -> BaseExc
 
 def date(answer: Answer) -> float | None:
     """Read when an answer was given, unix time; None where it does not say."""
+    return moment(answer.headers.get("date", ""))
+
+
+def moment(text: str) -> float | None:
+    """Read a moment as headers say it, unix time; None where it is none."""
     try:
-        return parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
+        return parsedate_to_datetime(text).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None
 

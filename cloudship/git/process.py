@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloudship.errors import ProgramMissing, WaitTimeout
+from cloudship import durable
+from cloudship.errors import GitError, ProgramMissing, WaitTimeout
 
 LOCAL_LIMIT = 120.0  # seconds for a call that stays on this machine
 SHOWN = 10  # lines of output that an error carries
@@ -59,6 +60,8 @@ def started(
 
     Raises:
         ProgramMissing: there is no git.
+        StorageError: this machine has no memory, files or room left for it.
+        GitError: this machine does not let it start.
     """
     try:
         process = subprocess.Popen(
@@ -72,6 +75,8 @@ def started(
         )
     except FileNotFoundError as error:
         raise ProgramMissing("git is not installed", next_step="apt-get install git") from error
+    except OSError as error:
+        raise durable.exhausted(error) or GitError(f"git cannot be started: {error.strerror}") from error
     try:
         yield process
     finally:

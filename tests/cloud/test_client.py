@@ -28,6 +28,7 @@ from cloudship.errors import (
     NotFound,
     RateLimited,
     ServerFault,
+    TryAgain,
     Unauthorized,
     Unprocessable,
     Unreachable,
@@ -142,10 +143,15 @@ def _error(status: int, message: str = "said so") -> tuple[int, dict[str, str], 
         (401, Unauthorized),
         (403, Unauthorized),
         (404, NotFound),
+        (408, ServerFault),
         (409, Conflict),
+        (410, NotFound),
         (412, Conflict),
         (422, Unprocessable),
+        (423, Conflict),
+        (425, ServerFault),
         (429, RateLimited),
+        (499, ServerFault),
         (500, ServerFault),
         (502, ServerFault),
         (503, ServerFault),
@@ -165,6 +171,13 @@ def test_a_422_that_passes_is_told_from_one_that_does_not() -> None:
     """DigitalOcean's words are all there is to tell them apart."""
     with scripted(_error(422, "Droplet already has a pending event.")) as client, pytest.raises(Conflict):
         client.delete_droplet(7)
+
+
+def test_a_422_that_says_to_try_again_is_told_from_one_that_is_busy() -> None:
+    """The one had no effect, of the other nobody knows; of any other status the words are not believed."""
+    for status, kind in ((422, TryAgain), (409, Conflict), (400, Unprocessable)):
+        with scripted(_error(status, "Failed. Please try again.")) as client, pytest.raises(kind):
+            client.create_droplet(REQUEST)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +219,7 @@ def test_no_error_of_a_library_escapes(answer: tuple[int, dict[str, str], bytes]
 
 def test_a_create_is_never_repeated() -> None:
     """One POST, whatever the answer."""
-    for answer in (_error(503), _error(429), (0, {}, b"")):
+    for answer in (_error(503), _error(429), _error(409), _error(499), (0, {}, b"")):
         with scripted(answer) as client:
             with pytest.raises(CloudError):
                 client.create_droplet(REQUEST)
@@ -216,9 +229,10 @@ def test_a_create_is_never_repeated() -> None:
 def test_reads_are_repeated_and_obey_retry_after() -> None:
     """A 429 and a 503 on the way do no harm."""
     good = (200, {}, b'{"account": {"email": "a@example.org", "status": "active", "droplet_limit": 3}}')
-    with scripted((429, {"retry-after": "2"}, b'{"id": "x", "message": "slow"}'), _error(503), good) as client:
+    slow = (429, {"retry-after": "2"}, b'{"id": "x", "message": "slow"}')
+    with scripted(slow, _error(503), _error(408), _error(499), good) as client:
         assert 3 == client.account().droplet_limit
-        assert 3 == len(Script.seen)
+        assert 5 == len(Script.seen)
 
 
 def test_the_id_is_kept_when_the_rest_of_the_answer_is_missing() -> None:

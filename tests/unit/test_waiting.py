@@ -6,7 +6,7 @@ import pytest
 
 from cloudship.errors import NotFound, RateLimited, ServerFault, Unreachable, WaitHopeless, WaitTimeout
 from cloudship.events import Event
-from cloudship.waiting import Clock, Pending, Ready, retrying, until
+from cloudship.waiting import ONCE_A_SECOND, Clock, Pace, Pending, Ready, retrying, until
 
 
 class Stepped:
@@ -125,15 +125,47 @@ def test_retrying_is_bounded_in_tries_and_lets_the_last_error_through() -> None:
 def test_retrying_is_bounded_in_time() -> None:
     """A pause that would pass the limit is not begun."""
     time = Stepped()
+    fail = lambda: _raised(ServerFault("down", status=503))  # noqa: E731
+    with pytest.raises(ServerFault):
+        retrying("a read", fail, on=(ServerFault,), limit=3, pace=Pace(2.0, 1.0, 2.0), clock=time.clock())
+    assert [2.0] == time.slept
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "slept"), [(45.0, [45.0, 45.0]), (60.0, [60.0, 60.0]), (119.0, [119.0]), (3600.0, [])]
+)
+def test_what_the_api_says_to_wait_has_a_limit_of_its_own(retry_after: float, slept: list[float]) -> None:
+    """A minute is waited although a call may take half of one; an hour is not."""
+    time = Stepped()
+    limited = lambda: _raised(RateLimited("later", retry_after=retry_after))  # noqa: E731
     with pytest.raises(RateLimited):
-        retrying(
-            "a read",
-            lambda: _raised(RateLimited("later", retry_after=60.0)),
-            on=(RateLimited,),
-            limit=30,
-            clock=time.clock(),
-        )
-    assert [] == time.slept
+        retrying("a read", limited, on=(RateLimited,), limit=30, clock=time.clock())
+    assert slept == time.slept
+
+
+def test_what_the_api_says_to_wait_takes_no_time_from_the_call() -> None:
+    """An error that comes after such a pause is met with the same patience as one before it."""
+    time, heard = Stepped(), list[Event]()
+    outcomes = iter([RateLimited("later", retry_after=45.0), ServerFault("down", status=503), None])
+    both = (RateLimited, ServerFault)
+    fail = lambda: _raised(next(outcomes))  # noqa: E731
+    retrying("a read", fail, on=both, limit=3, clock=time.clock(), notify=heard.append)
+    assert [45.0, 1.0] == time.slept
+    assert [48.0, 48.0] == [event.limit for event in heard]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("retry_after", "calls"), [(45.0, 3), (0.0, 61), (None, 61), (3600.0, 2)])
+def test_until_obeys_what_the_api_says_to_wait_within_its_own_limit(retry_after: float | None, calls: int) -> None:
+    """Asking meanwhile is in vain, and delays what is asked of others; the last look is at the limit."""
+    time, asked = Stepped(), list[float]()
+
+    def attempt(_limit: float) -> Ready[int]:
+        asked.append(time.now)
+        raise RateLimited("later", retry_after=retry_after)
+
+    with pytest.raises(WaitTimeout, match="later"):
+        until("it", attempt, limit=60, attempt_limit=5, on=(RateLimited,), pace=ONCE_A_SECOND, clock=time.clock())
+    assert (calls, 160.0) == (len(asked), asked[-1])
 
 
 def _raised(outcome: Exception | None) -> None:

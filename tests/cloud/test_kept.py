@@ -1,0 +1,67 @@
+"""A droplet that is kept for a look when its launch fails: it is paid for, whatever the API says then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloudship import launch
+from cloudship.client import Client
+from cloudship.errors import CloudshipError, Unauthorized, WaitTimeout
+from cloudship.events import Attempted, Event, Noted
+from cloudship.local.handle import LocalCloud
+from cloudship.models import Kind, Timeouts
+
+pytestmark = pytest.mark.slow
+
+FAST = Timeouts(request=30, visible=1, listed=1, active=3, destroy=1)
+Failing = Callable[..., tuple[CloudshipError, list[str]]]
+
+
+@pytest.fixture
+def failing(cloud: Any, flask_app: Path, monkeypatch: pytest.MonkeyPatch) -> Failing:
+    """Launch what never becomes active, some calls being refused meanwhile; gives the error and the warnings."""
+    knobs, warnings = LocalCloud(cloud.url, cloud.token), []
+    monkeypatch.setenv("DIGITALOCEAN_END_POINT", f"{cloud.url}/v2/")
+    monkeypatch.setenv("DIGITALOCEAN_TOKEN", cloud.token)
+
+    def launched(*operations: str) -> tuple[CloudshipError, list[str]]:
+        refused = list(operations)
+
+        def hear(event: Event) -> None:
+            while refused and isinstance(event, Attempted) and "active" in event.waiting_for:
+                knobs.fault("status", operation=refused.pop(), status=401, times=None)
+            if isinstance(event, Noted) and event.warning:
+                warnings.append(event.text)
+
+        knobs.fault("never_active", times=None)
+        with pytest.raises(CloudshipError) as caught:
+            launch.up(flask_app, name="web", on_failure="keep", notify=hear, timeouts=FAST)
+        knobs.clear_faults()
+        return caught.value, warnings
+
+    return launched
+
+
+@pytest.mark.parametrize(
+    ("refused", "kind", "marked"),
+    [
+        ((), WaitTimeout, True),
+        (("POST /v2/tags*",), WaitTimeout, False),
+        (("droplets_list",), WaitTimeout, False),
+        (("GET /v2/droplets*",), Unauthorized, False),
+    ],
+)
+def test_what_is_kept_is_named_beside_what_the_launch_failed_of(
+    failing: Failing, client: Client, refused: tuple[str, ...], kind: type[CloudshipError], marked: bool
+) -> None:
+    """With the command that takes it down, also where the API refuses even to say what there is."""
+    error, warnings = failing(*refused)
+    (droplet,) = client.droplets()
+    assert (kind, "active") == (type(error), error.phase)
+    assert [(Kind.DROPLET, str(droplet.id))] == [(one.kind, one.id) for one in error.left]
+    assert f"{kind.usual_step}; when you have looked: cloudship down web --cloud local" == error.advice
+    assert marked != any("could not be marked as a dead launch" in text for text in warnings)
