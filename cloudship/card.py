@@ -32,8 +32,13 @@ def facts(ship: Any) -> list[tuple[str, str]]:
         ("url", ship.url),
         ("droplet", f"{ship.droplet_id} on {ship.cloud.value}, {ship.image}"),
         ("price", f"${ship.price_hourly:.5f} an hour" if ship.price_hourly else "nothing"),
-        ("expires", ship.expires_at or "never"),
+        ("expires", ends(ship.expires_at)),
     ]
+
+
+def ends(expires_at: str | None) -> str:
+    """Say when a ship ends, and when it goes then: a ttl is a promise about the next sweep."""
+    return f"{expires_at}; it goes at the first `cloudship reap` after that" if expires_at else "never"
 
 
 def times(timeline: Sequence[PhaseTime]) -> list[tuple[str, str]]:

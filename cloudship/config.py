@@ -48,7 +48,7 @@ FILE_NAME = "cloudship.toml"
 OTHERS = frozenset(  # variables of ours that are no keys: where things lie, what tests want, what droplets tell apps
     f"CLOUDSHIP_{name}"
     for name in (
-        *("STATE_DIR", "LOCAL_DIR", "CACHE_DIR", "LOCAL_DRIVER", "SOAK", "CAMPAIGN", "LIVE_TOKEN"),
+        *("STATE_DIR", "LOCAL_DIR", "CACHE_DIR", "LOCAL_DRIVER", "SOAK", "LIVES", "CAMPAIGN", "LIVE_TOKEN"),
         *("SOCKET", "PROCESS", "DJANGO_SETTINGS", "GIT_USER", "GIT_PASSWORD"),
     )
 )

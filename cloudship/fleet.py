@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from typing import TypeVar
 
 from cloudship import clouds, locking, reaper, tags, teardown
 from cloudship.client import Client
-from cloudship.errors import AmbiguousShip, ConfigError, LocalCloudUnavailable, ShipNotFound
+from cloudship.errors import (
+    AmbiguousShip,
+    CloudError,
+    CloudshipError,
+    ConfigError,
+    LeftBehind,
+    LocalCloudUnavailable,
+    ShipNotFound,
+    UsageError,
+)
 from cloudship.events import Notify, nobody
 from cloudship.inventory import of_ship
-from cloudship.models import Cloud, Destroyed, Reaped, Receipt, Timeouts, ship_name
+from cloudship.models import Cloud, Destroyed, Kind, Left, Reaped, Receipt, Timeouts, ship_name
 from cloudship.ship import Ship
 from cloudship.waiting import REAL, Clock
 
+T = TypeVar("T")
 
-def ships(*, cloud: Cloud | str | None = None, timeouts: Timeouts | None = None) -> tuple[Ship, ...]:
+
+def ships(
+    *, cloud: Cloud | str | None = None, timeouts: Timeouts | None = None, notify: Notify = nobody
+) -> tuple[Ship, ...]:
     """List the ships of every cloud within reach, or of one."""
-    found = [_ships(client) for client in _clients(cloud, timeouts)]
+    found = [_ships(client) for client in _clients(cloud, timeouts, notify=notify)]
     return tuple(ship for some in found for ship in some)
 
 
-def get(name: str, *, cloud: Cloud | str | None = None, timeouts: Timeouts | None = None) -> Ship:
+def get(
+    name: str, *, cloud: Cloud | str | None = None, timeouts: Timeouts | None = None, notify: Notify = nobody
+) -> Ship:
     """
     Find one ship.
 
@@ -31,7 +47,7 @@ def get(name: str, *, cloud: Cloud | str | None = None, timeouts: Timeouts | Non
         AmbiguousShip: it is on two clouds.
     """
     _check_name(name)
-    clients = _clients(cloud, timeouts)
+    clients = _clients(cloud, timeouts, notify=notify)
     found = [ship for client in clients for ship in _ships(client, name)]
     if len({ship.cloud for ship in found}) > 1:
         raise AmbiguousShip(f"{name} is on two clouds", next_step="say which: --cloud local or --cloud digitalocean")
@@ -56,6 +72,9 @@ def down(
     """
     Take a ship down on every cloud within reach, or on one, and prove it gone; nothing there is success too.
 
+    A cloud that fails on the way stops no other. One that does not even say whether the ship is there does, unless a
+    cloud was named: it may be the other ship of that name that was meant.
+
     Raises:
         LeftBehind: something could not be proved gone.
         ShipBusy: somebody on this machine launches it, or takes it down; with who and since when.
@@ -63,19 +82,52 @@ def down(
     """
     _check_name(name)
     clients = _clients(cloud, timeouts, start_local, notify)
-    if len(clients) > 1 and sum(bool(of_ship(client, name)) for client in clients) > 1:
+    if len(clients) > 1 and sum(_is_on(client, name) for client in clients) > 1:
         raise AmbiguousShip(f"{name} is on two clouds", next_step="say which: --cloud local or --cloud digitalocean")
     searched = tuple(client.cloud for client in clients)
     if not clients and cloud is not None and Cloud(cloud) is Cloud.LOCAL:
         searched = (Cloud.LOCAL,)  # it was never started: it has answered that nothing is there
 
     def all_of_them() -> list[Receipt]:
-        return [teardown.take_down(client, name, timeouts=timeouts, notify=notify) for client in clients]
+        return _on_each(clients, lambda one: teardown.take_down(one, name, timeouts=timeouts, notify=notify))
 
     with ExitStack() as held:
         for where in searched:
             held.enter_context(teardown.alone_at(where, name))
         return _joined(name, teardown.finishing(all_of_them, notify), searched)
+
+
+def down_all(
+    found: Sequence[Ship],
+    *,
+    notify: Notify = nobody,
+    told: Callable[[Receipt], None] = lambda _one: None,
+    timeouts: Timeouts | None = None,
+) -> tuple[Receipt, ...]:
+    """
+    Take down ships as they were listed: each where it is, and no other launch of its name, which may be another's.
+
+    Args:
+        found: the ships.
+        notify: hears of what is destroyed.
+        told: hears of each launch once it is proved gone.
+        timeouts: the limits of all waits.
+
+    Raises:
+        LeftBehind: some could not be taken down; it names them all, and the others are gone.
+    """
+    done, failed = [], []
+    for ship in {(one.cloud, one.name, one.launch): one for one in found}.values():
+        try:
+            receipt = _down_as_listed(ship, notify, timeouts)
+        except CloudshipError as error:
+            failed.append((ship, error))
+        else:
+            done.append(receipt)
+            told(receipt)
+    if failed:
+        raise _still_there(failed, len(done))
+    return tuple(done)
 
 
 def reap(
@@ -92,7 +144,8 @@ def reap(
     """
     Take down what has outlived its time on every cloud within reach, or on one: expired ships and dead launches.
 
-    A ship lives at most its ttl and the time between two such sweeps.
+    A ship lives at most its ttl and the time between two such sweeps. A cloud that fails stops no other. Keys without a
+    droplet, and tags of moments that have passed, go whoever made them: nothing about them says who.
 
     Args:
         owner: whose; default: what the environment configures, else login and host.
@@ -101,29 +154,29 @@ def reap(
         cloud: where.
         timeouts: the limits of all waits.
         notify: hears of what is destroyed.
-        told: hears of each launch as it is done with.
+        told: hears of each launch, and of each tag, as it is done with.
         clock: the time.
 
     Returns:
-        What was decided about every launch, and why; `left` names what could not be proved gone.
+        What was decided about every launch, about droplets of which nobody can say whose they are, and about such tags,
+        and why; `left` names what could not be proved gone.
     """
     whose = configured_owner() if owner is None else owner
     found: list[Reaped] = []
-    for client in _clients(cloud, timeouts, notify=notify):
+
+    def hear(one: Reaped) -> None:
+        found.append(one)
+        told(one)
+
+    def sweep(client: Client) -> None:
         rule = reaper.Rule(owner=whose, now=clock.wall(), older_than=older_than)
+        _swept(client, rule, timeouts, notify, hear, clock, dry_run=dry_run)
 
-        def take_down(name: str, launch: str, client: Client = client) -> tuple[Destroyed, ...]:
-            def one() -> Receipt:
-                return teardown.take_down(client, name, launch=launch, timeouts=timeouts, clock=clock, notify=notify)
-
-            return teardown.finishing(one, notify).destroyed
-
-        def alone(name: str, client: Client = client) -> AbstractContextManager[None]:
-            return teardown.alone_at(client.cloud, name, clock=clock)
-
-        found += reaper.reap(client, rule, take_down, dry_run=dry_run, told=told, clock=clock, alone=alone)
-        if not dry_run:
-            reaper.sweep_tags(client, client.now(clock), notify)
+    try:
+        _on_each(_clients(cloud, timeouts, notify=notify), sweep)
+    except CloudshipError as error:
+        error.left += tuple(left for one in found for left in one.left)
+        raise
     return tuple(found)
 
 
@@ -133,6 +186,7 @@ def extend(
     *,
     cloud: Cloud | str | None = None,
     timeouts: Timeouts | None = None,
+    notify: Notify = nobody,
     clock: Clock = REAL,
 ) -> Ship:
     """
@@ -141,8 +195,8 @@ def extend(
     Raises:
         ShipNotFound: there is none of that name.
     """
-    ship = get(name, cloud=cloud, timeouts=timeouts)
-    (client,) = _clients(ship.cloud, timeouts)
+    ship = get(name, cloud=cloud, timeouts=timeouts, notify=notify)
+    (client,) = _clients(ship.cloud, timeouts, notify=notify)
     with teardown.alone_at(ship.cloud, name, clock=clock, doing=locking.EXTENDED):
         droplet = client.droplet(ship.droplet_id)
         found = tags.of(droplet)
@@ -151,7 +205,7 @@ def extend(
         if moment > tags.LAST:
             raise ConfigError("No tag can name an end that is so far away")
         teardown.extend(client, droplet, moment)
-    return get(name, cloud=ship.cloud, timeouts=timeouts)
+    return get(name, cloud=ship.cloud, timeouts=timeouts, notify=notify)
 
 
 def configured_owner() -> str:
@@ -159,6 +213,98 @@ def configured_owner() -> str:
     from cloudship import config  # heavy, and only a reaper needs it
 
     return config.load(None).config.owner or tags.default_owner()
+
+
+def _on_each(clients: Sequence[Client], act: Callable[[Client], T]) -> list[T]:
+    """Do something on every cloud, also where one fails; then raise what failed."""
+    done, failed = [], []
+    for client in clients:
+        try:
+            done.append(act(client))
+        except UsageError:  # it would be wrong everywhere
+            raise
+        except CloudshipError as error:
+            failed.append((client.cloud.value, error))
+    if failed:
+        raise _failed_together(failed, len(clients))
+    return done
+
+
+def _failed_together(failed: Sequence[tuple[str, CloudshipError]], tried: int) -> CloudshipError:
+    """Give the one error there is, with its cloud where there are more; or one that names them all."""
+    if len(failed) == 1:
+        ((where, only),) = failed
+        only.evidence += (f"that was {where}; the other cloud was gone through",) if tried > 1 else ()
+        return only
+    error = LeftBehind(
+        f"It failed on {' and on '.join(where for where, _ in failed)}",
+        evidence=[f"{where}: {one}" for where, one in failed],
+        next_step="the same with --cloud, one after the other",
+    )
+    error.left = tuple(left for _, one in failed for left in one.left)
+    error.retryable = any(one.retryable for _, one in failed)
+    return error
+
+
+def _is_on(client: Client, name: str) -> bool:
+    """Whether a cloud has a ship of a name; one that does not say leaves open which ship is meant."""
+    try:
+        return bool(of_ship(client, name))
+    except CloudError as error:
+        where = client.cloud.value
+        error.evidence += (f"{where} does not say whether {name} is there; nothing was taken down",)
+        error.next_step = f"say where it is: cloudship down {name} --cloud local, or --cloud digitalocean"
+        raise
+
+
+def _swept(
+    client: Client,
+    rule: reaper.Rule,
+    timeouts: Timeouts | None,
+    notify: Notify,
+    told: Callable[[Reaped], None],
+    clock: Clock,
+    *,
+    dry_run: bool,
+) -> None:
+    """Reap on one cloud."""
+
+    def take_down(name: str, launch: str, stays: teardown.Stays) -> tuple[Destroyed, ...]:
+        def one() -> Receipt:
+            return teardown.take_down(
+                client, name, launch=launch, timeouts=timeouts, clock=clock, notify=notify, stays=stays
+            )
+
+        return teardown.finishing(one, notify).destroyed
+
+    def alone(name: str) -> AbstractContextManager[None]:
+        return teardown.alone_at(client.cloud, name, clock=clock)
+
+    reaper.reap(client, rule, take_down, dry_run=dry_run, told=told, clock=clock, alone=alone)
+    reaper.sweep_tags(client, client.now(clock), notify, told=told, dry_run=dry_run)
+
+
+def _down_as_listed(ship: Ship, notify: Notify, timeouts: Timeouts | None) -> Receipt:
+    (client,) = _clients(ship.cloud, timeouts, notify=notify)
+
+    def one() -> Receipt:
+        return teardown.take_down_alone(client, ship.name, launch=ship.launch, timeouts=timeouts, notify=notify)
+
+    return teardown.finishing(one, notify)
+
+
+def _still_there(failed: Sequence[tuple[Ship, CloudshipError]], gone: int) -> LeftBehind:
+    """Name what could not be taken down; a ship that its error says nothing about may be there as a whole."""
+    names = ", ".join(f"{ship.name} on {ship.cloud.value}" for ship, _ in failed)
+    error = LeftBehind(
+        f"{len(failed)} of {len(failed) + gone} could not be taken down: {names}",
+        evidence=[f"{ship.name}: {one}" for ship, one in failed],
+        next_step="cloudship down --all",
+    )
+    whole = [(Left(kind=Kind.DROPLET, id=str(ship.droplet_id), price_hourly=ship.price_hourly),) for ship, _ in failed]
+    error.left = tuple(left for (_, one), ours in zip(failed, whole, strict=True) for left in one.left or ours)
+    error.retryable = any(one.retryable for _, one in failed)
+    return error
 
 
 def _check_name(name: str) -> None:

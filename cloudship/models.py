@@ -250,10 +250,10 @@ class Receipt(Value):
 
 
 class Reaped(Value):
-    """What a reaper decided about one launch, and how that went."""
+    """What a reaper decided about one launch, and how that went; or about what no launch of ours explains."""
 
-    name: str
-    launch: str
+    name: str  # the ship; else the droplet's own name, or the tag
+    launch: str  # empty where what is there does not say it
     cloud: Cloud
     what: str  # the objects, for people
     taken: bool  # whether it was to go

@@ -1,8 +1,8 @@
 """
 What has outlived its time: found by tags and key names, judged object by object, taken down by the one way down.
 
-An inventory comes first and nothing is destroyed while it is taken. Every launch is looked at once more right before
-its end: it may have been extended, or have answered, in between.
+An inventory comes first and nothing is destroyed while it is taken. Every launch is looked at once more when its turn
+comes, and each of its objects right before its end: it may have been extended, or have answered, in between.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
-from cloudship import tags
+from cloudship import tags, teardown
 from cloudship.client import Client
 from cloudship.errors import CloudError, CloudshipError, ConfigError, NotFound, ShipBusy
 from cloudship.events import Noted, Notify, nobody
 from cloudship.models import Destroyed, Droplet, Key, Kind, Left, Reaped, rfc3339
 from cloudship.waiting import Clock
 
+TakeDown = Callable[[str, str, teardown.Stays], tuple[Destroyed, ...]]
 PENDING_GRACE = 3600  # seconds after which a key that no droplet of its launch followed is a dead launch's
 
 
@@ -32,10 +33,10 @@ class Rule:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One launch that is there."""
+    """One launch that is there, or a droplet of which nobody can say whose it is."""
 
-    name: str
-    launch: str
+    name: str  # the ship's; of such a droplet its own
+    launch: str  # empty for such a droplet
     droplets: tuple[Droplet, ...]
     keys: tuple[Key, ...]
 
@@ -55,12 +56,12 @@ class Verdict:
 
 
 def candidates(client: Client) -> tuple[Candidate, ...]:
-    """Take the inventory: every launch of cloudship in an account, whoever made it."""
+    """Take the inventory: every launch of cloudship in an account, whoever made it, and what is only tagged so."""
     droplets: dict[tuple[str, str], list[Droplet]] = {}
     for droplet in client.droplets(tag=tags.SHARED):
         found = tags.of(droplet)
-        if found is not None:
-            droplets.setdefault((found.name, found.launch), []).append(droplet)
+        whose = (found.name, found.launch) if found is not None else (droplet.name, "")
+        droplets.setdefault(whose, []).append(droplet)
     keys: dict[tuple[str, str], list[Key]] = {}
     for key in client.ssh_keys():
         named = tags.read_key_name(key.name)
@@ -83,7 +84,7 @@ def judge(candidate: Candidate, rule: Rule) -> Verdict:
 def reap(
     client: Client,
     rule: Rule,
-    take_down: Callable[[str, str], tuple[Destroyed, ...]],
+    take_down: TakeDown,
     *,
     dry_run: bool,
     told: Callable[[Reaped], None] = lambda _one: None,
@@ -96,7 +97,7 @@ def reap(
     Args:
         client: the account.
         rule: who reaps, and when.
-        take_down: takes one launch of a ship down and proves it gone.
+        take_down: takes one launch of a ship down and proves it gone, and asks of each object whether it is to stay.
         dry_run: only say what would go.
         told: hears of each launch as it is done with.
         clock: this machine's; where it differs from the cloud's, the cloud's is the rule's.
@@ -115,30 +116,57 @@ def reap(
     return tuple(done)
 
 
-def sweep_tags(client: Client, now: float, notify: Notify = nobody) -> tuple[str, ...]:
+def sweep_tags(
+    client: Client,
+    now: float,
+    notify: Notify = nobody,
+    *,
+    told: Callable[[Reaped], None] = lambda _one: None,
+    dry_run: bool = False,
+) -> None:
     """
     Remove the tags of ends and deadlines that have passed and that nothing carries: a killed client leaves them.
 
     They are nobody's: what they stood for is gone, and a new launch makes later ones.
+
+    Args:
+        client: the account.
+        now: unix time, by the cloud's clock.
+        notify: hears of what cannot be removed.
+        told: hears of each tag that is gone.
+        dry_run: only say what would go.
     """
     past = [tag for tag in client.tags() if (moment := tags.moment_of(tag)) is not None and moment < now]
     carried = {tag for one in client.droplets() for tag in one.tags} if past else set()  # a listing by tag may lag
-    swept = []
     for tag in past:
         try:
-            if tag not in carried and not client.droplets(tag=tag):
+            if tag in carried or client.droplets(tag=tag):
+                continue
+            if not dry_run:
                 client.delete_tag(tag)
-                swept.append(tag)
         except CloudError as error:
             notify(Noted(text=f"the tag {tag}, which nothing carries, stays: {error}", warning=True))
-    return tuple(swept)
+        else:
+            told(_swept(client, tag, now, dry_run=dry_run))
+
+
+def _swept(client: Client, tag: str, now: float, *, dry_run: bool) -> Reaped:
+    return Reaped(
+        name=tag,
+        launch="",
+        cloud=client.cloud,
+        what="a tag",
+        taken=True,
+        reason=f"its moment passed {_span(now - float(tags.moment_of(tag) or 0))} ago, and nothing carries it",
+        destroyed=() if dry_run else (Destroyed(kind=Kind.TAG, id=tag),),
+    )
 
 
 def _dealt_with(
     client: Client,
     candidate: Candidate,
     rule: Rule,
-    take_down: Callable[[str, str], tuple[Destroyed, ...]],
+    take_down: TakeDown,
     alone: Callable[[str], AbstractContextManager[object]],
     *,
     dry_run: bool,
@@ -153,15 +181,16 @@ def _dealt_with(
         return _outcome(client, candidate, Verdict(taken=False, reason=error.message))
 
 
-def _taken(
-    client: Client, candidate: Candidate, rule: Rule, take_down: Callable[[str, str], tuple[Destroyed, ...]]
-) -> Reaped:
+def _taken(client: Client, candidate: Candidate, rule: Rule, take_down: TakeDown) -> Reaped:
     outcome = _outcome(client, candidate, judge(candidate, rule))
     try:
         outcome = _outcome(client, candidate, _seen_again(client, candidate, rule))
         if not outcome.taken:
             return outcome
-        return outcome.model_copy(update={"destroyed": take_down(candidate.name, candidate.launch)})
+        gone = take_down(candidate.name, candidate.launch, lambda one: _why_spared(one, candidate, rule))
+        return outcome.model_copy(update={"destroyed": gone})
+    except ShipBusy:
+        raise
     except CloudshipError as error:
         left = error.left or tuple(Left(kind=kind, id=str(one.id)) for kind, one in _objects(candidate))
         return outcome.model_copy(update={"left": left, "reason": f"{outcome.reason}; {error}"})
@@ -197,6 +226,16 @@ def _seen_again(client: Client, candidate: Candidate, rule: Rule) -> Verdict:
     return judge(Candidate(candidate.name, candidate.launch, tuple(again), candidate.keys), rule)
 
 
+def _why_spared(seen: Droplet | Key, candidate: Candidate, rule: Rule) -> str | None:
+    """Judge one object of a launch as it is right before its end."""
+    if isinstance(seen, Droplet):
+        verdict = _judge_droplet(seen, rule)
+        return None if verdict.taken else verdict.reason
+    named = tags.read_key_name(seen.name)
+    is_its = named is not None and (named.name, named.launch) == (candidate.name, candidate.launch)
+    return None if is_its else "its name is no longer the one that the launch gave it"
+
+
 def _judge_droplet(droplet: Droplet, rule: Rule) -> Verdict:
     found = tags.of(droplet)
     if found is None:
@@ -218,7 +257,8 @@ def _judge_droplet(droplet: Droplet, rule: Rule) -> Verdict:
 def _why_it_stays(found: tags.ShipTags) -> str:
     if found.pending is not None:
         return f"its launch is under way until {rfc3339(found.pending)}"
-    return f"it may live until {rfc3339(found.expires)}" if found.expires is not None else "it has no ttl"
+    until = None if found.expires is None else rfc3339(found.expires)
+    return f"it may live until {until}, and then until the next reap" if until else "it has no ttl"
 
 
 def _judge_keys(candidate: Candidate, rule: Rule) -> Verdict:

@@ -50,7 +50,8 @@ def make_room(drawn: Draft, take_down: Callable[[str], None], clock: Clock, noti
             continue
         if found.pending is None:
             raise ShipExists(
-                f"{plan.name} is already running at http://{droplet.ip_address}/",
+                f"{plan.name} is already running at http://{droplet.ip_address}/: {found.owner}'s, launched at "
+                f"{droplet.created_at:%Y-%m-%d %H:%M:%S} UTC",
                 next_step=f"cloudship deploy {plan.name}, cloudship down {plan.name}, or another --name",
             )
         if found.pending > client.now(clock) and found.launch not in dead:

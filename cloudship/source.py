@@ -95,6 +95,10 @@ def parse(text: str | Path) -> Source:
         SourceError: a folder that does not exist, a file, or a URL that is not taken.
     """
     shown = str(text)
+    if not shown:  # a variable that is not set, rather than the folder one happens to stand in
+        raise SourceError(
+            "An empty text names no folder", next_step="name the folder that holds the app; . is this one"
+        )
     if isinstance(text, str) and ("://" in shown or _SCP_LIKE.fullmatch(shown)):
         return _git(shown)
     if isinstance(text, str) and re.match(r"[a-z-]+::", shown):

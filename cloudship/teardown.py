@@ -33,6 +33,7 @@ from cloudship.models import Cloud, Destroyed, Droplet, Key, Kind, Left, Receipt
 from cloudship.waiting import REAL, Clock, Pace, Pending, Ready, retrying, until
 
 T = TypeVar("T")
+Stays = Callable[[Droplet | Key], str | None]  # why an object is not to go after all; None: it goes
 MINIMUM_SECONDS, MINIMUM_COST = 60.0, 0.01  # what DigitalOcean bills at least, since 2026-01-01
 _PASSING = (Conflict, *TRANSIENT)
 _GOING = Pace(first=1.0, factor=1.2, longest=5.0)  # most are gone at the first look; some take minutes
@@ -49,6 +50,7 @@ def down(
     clock: Clock = REAL,
     notify: Notify = nobody,
     launch: str | None = None,
+    stays: Stays | None = None,
 ) -> Receipt:
     """
     Destroy a ship, or one launch of it, and prove it gone; nothing there is success too.
@@ -62,9 +64,11 @@ def down(
         clock: the time.
         notify: hears what is destroyed.
         launch: take down only this launch.
+        stays: asked of each object right before it is destroyed, for who takes down what may still change its mind.
 
     Raises:
         LeftBehind: something could not be proved gone; it names it and its price.
+        ShipBusy: something is to stay after all, with the reason; so does all that would have followed it.
     """
     limits = timeouts or Timeouts()
     known = known_here(journal, client.cloud, files_root, name, launch)
@@ -74,7 +78,7 @@ def down(
         if not known.asked:
             raise
         raise _unseen(client.cloud, name, known.asked, error) from error
-    work = _Teardown(client, limits, clock, notify)
+    work = _Teardown(client, limits, clock, notify, stays)
     for droplet in found.droplets:
         work.attempt(Kind.DROPLET, str(droplet.id), partial(work.droplet, droplet), droplet.price_hourly)
     for tag in (*found.tags, *sorted(work.ends.difference(found.tags))) if not work.left else ():
@@ -106,6 +110,7 @@ def take_down(
     timeouts: Timeouts | None = None,
     clock: Clock = REAL,
     notify: Notify = nobody,
+    stays: Stays | None = None,
 ) -> Receipt:
     """Destroy as `down` does, with what this machine keeps of launches."""
     return down(
@@ -117,6 +122,7 @@ def take_down(
         clock=clock,
         notify=notify,
         launch=launch,
+        stays=stays,
     )
 
 
@@ -156,8 +162,9 @@ def finishing(act: Callable[[], T], notify: Notify = nobody) -> T:
 class _Teardown:
     """Destroys one object after the other; a failure of one does not stop the next."""
 
-    def __init__(self, client: Client, limits: Timeouts, clock: Clock, notify: Notify) -> None:
+    def __init__(self, client: Client, limits: Timeouts, clock: Clock, notify: Notify, stays: Stays | None) -> None:
         self._client, self._limits, self._clock, self._notify = client, limits, clock, notify
+        self._stays = stays
         self.destroyed: list[Destroyed] = []
         self.left: list[Left] = []
         self.reasons: list[str] = []
@@ -172,6 +179,8 @@ class _Teardown:
         except _StillCarriedError:
             return
         except CloudshipError as error:
+            if isinstance(error, ShipBusy) and not self.destroyed:
+                raise  # all of it stays, which is no failure; a part that stays is one
             left = Left(kind=kind, id=number, price_hourly=price)
             self.left.append(left)
             self.reasons.append(f"{left}: {error}")
@@ -183,10 +192,12 @@ class _Teardown:
 
     def droplet(self, droplet: Droplet) -> None:
         """Destroy a droplet: asked until it is taken, looked for until it is gone, asked again if it stays."""
+        taken: list[bool] = []  # from then on it is going, whatever its tags say
 
         def gone(_limit: float) -> Ready[None] | Pending:
-            if not _absent(lambda: self._look(droplet)):
+            if not _absent(lambda: self._look(droplet, judged=bool(taken))):
                 _ignoring_absence(lambda: self._client.delete_droplet(droplet.id))
+                taken.append(True)
                 if not _absent(lambda: self._client.droplet(droplet.id)):
                     return Pending("the droplet still answers")
             listed = {one.id for one in self._client.droplets(name=droplet.name)}
@@ -194,11 +205,21 @@ class _Teardown:
 
         self._until(f"droplet {droplet.id} to be gone", gone, _GOING)
 
-    def _look(self, droplet: Droplet) -> None:
-        self.ends.update(tags.expiries(self._client.droplet(droplet.id).tags))
+    def _look(self, droplet: Droplet, *, judged: bool) -> None:
+        seen = self._client.droplet(droplet.id)
+        if not judged:
+            self._ask(seen, f"droplet {droplet.id}")
+        self.ends.update(tags.expiries(seen.tags))
+
+    def _ask(self, seen: Droplet | Key, what: str) -> None:
+        """Raise `ShipBusy` where an object is to stay after all."""
+        if self._stays is not None and (why := self._stays(seen)) is not None:
+            raise ShipBusy(f"{what} was to go and stays: {why}")
 
     def key(self, key: Key) -> None:
         """Remove a key."""
+        if self._stays is not None:
+            _ignoring_absence(lambda: self._ask(self._client.ssh_key(key.id), f"key {key.id}"))
 
         def gone(_limit: float) -> Ready[None] | Pending:
             _ignoring_absence(lambda: self._client.delete_key(key.id))

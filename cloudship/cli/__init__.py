@@ -11,9 +11,12 @@ import sys
 
 def main() -> None:
     """Run the command line, and exit."""
-    from cloudship.cli.streams import lead_nowhere
+    try:
+        from cloudship.cli.streams import lead_nowhere
 
-    status = run(sys.argv[1:])
+        status = run(sys.argv[1:])
+    except KeyboardInterrupt:  # it came before anybody listened
+        sys.exit(130)
     try:
         if sys.stdout is not None:  # it is none where it was closed before we began
             sys.stdout.flush()
@@ -34,17 +37,25 @@ def run(words: list[str]) -> int:
     def report() -> None:
         from cloudship.cli.leftovers import LEFTOVERS
 
-        LEFTOVERS.report(words, interrupts.began)
+        LEFTOVERS.report(interrupts.began)
 
     interrupts = Interrupts(report, tidies=words_of.tidies(words))
-    interrupts.install()
+    interrupts.install()  # before all that takes long to import
     from cloudship.cli import failure
     from cloudship.cli.app import app
+    from cloudship.errors import Abandoned, Terminated
 
     def command() -> object:
+        interrupts.under_way = True
         found = app(args=words, prog_name="cloudship", standalone_mode=False)
         sys.stdout.flush()  # a result that nobody takes is an error of the command's
         return found
 
-    with spoken():
-        return failure.guarded(command, words, interrupts)
+    try:
+        with spoken():
+            return failure.guarded(command, words, interrupts)
+    except (KeyboardInterrupt, Terminated):  # it came while the command's end was told
+        return interrupts.status
+    except Abandoned:
+        interrupts.report_once()
+        return interrupts.status

@@ -47,6 +47,7 @@ def _keys() -> Check:
 
 def _digitalocean(*, wanted: bool) -> list[Check]:
     from cloudship import clouds, plan
+    from cloudship.cli.finding import trace
     from cloudship.client import Client
     from cloudship.errors import CloudshipError, NotFound
     from cloudship.models import Endpoint
@@ -55,7 +56,7 @@ def _digitalocean(*, wanted: bool) -> list[Check]:
     mend = "export DIGITALOCEAN_ACCESS_TOKEN=..."
     if token is None or token.reveal().startswith("cloudship_local_"):
         return [Check("token", not wanted, "no token for DigitalOcean", mend)]
-    client = Client(Endpoint(cloud=Cloud.DIGITALOCEAN, url=clouds.DIGITALOCEAN_URL, token=token))
+    client = Client(Endpoint(cloud=Cloud.DIGITALOCEAN, url=clouds.DIGITALOCEAN_URL, token=token), notify=trace())
     try:
         account = client.account()
         used = len(client.droplets())

@@ -133,8 +133,12 @@ def _bug(error: Exception, *, as_json: bool, debug: bool, status: int) -> int:
 
 
 def _interrupted(words: list[str], interrupts: Interrupts) -> int:
+    from cloudship.cli.leftovers import LEFTOVERS
+
     if verb(words) == "up":
-        print("interrupted; nothing is left behind", file=sys.stderr)
+        left = LEFTOVERS.lines(interrupts.began)
+        told = ["interrupted", *left] if left else ["interrupted; nothing is left behind"]
+        print("\n".join(told), file=sys.stderr)
     elif interrupts.tidies:
-        print("interrupted", file=sys.stderr)
+        print("\n".join(["interrupted", *LEFTOVERS.unbegun()]), file=sys.stderr)
     return interrupts.status

@@ -5,12 +5,22 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from cloudship.cli.options import State
 from cloudship.cli.showing import cost
 
 if TYPE_CHECKING:
     from cloudship import clouds
     from cloudship.enums import Cloud
+    from cloudship.events import Notify
     from cloudship.ship import Ship
+
+
+def trace() -> Notify:
+    """Give what hears of requests where no phases are shown: with `-v` it says each, on standard error."""
+    from cloudship.display.plain import Plain
+    from cloudship.events import nobody
+
+    return Plain(sys.stderr, verbose=True).notify if State.verbose else nobody
 
 
 def the_ship(name: str, cloud: Cloud | None) -> Ship:
@@ -22,7 +32,7 @@ def the_ship(name: str, cloud: Cloud | None) -> Ship:
     """
     from cloudship import fleet
 
-    ship = fleet.get(name, cloud=cloud)
+    ship = fleet.get(name, cloud=cloud, notify=trace())
     price = f", {cost(ship.price_hourly)}" if ship.price_hourly else ""
     print(f"cloud: {ship.cloud.value}{price}", file=sys.stderr)
     return ship

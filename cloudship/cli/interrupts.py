@@ -3,6 +3,9 @@ Ctrl-C, SIGTERM and SIGHUP: the first cleans up, the second stops waiting and sa
 
 The first is raised where the main thread is, and every way out takes down what was made. The second is raised too,
 past every clean-up that would wait; a timer ends the process where something waits all the same.
+
+Before a command has begun there is nothing to clean up, and a signal ends the process where it is: an exception in the
+middle of an import would be shown, or swallowed, by whatever is being imported.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ class Interrupts:
     def __init__(self, report: Callable[[], None], *, tidies: bool) -> None:
         self._report, self.tidies = report, tidies
         self._reported = threading.Lock()
+        self.under_way = False  # whether a command has begun
         self.began = time.time()
         self.first: int | None = None
         self._count = 0
@@ -56,6 +60,8 @@ class Interrupts:
             self._report()
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if not self.under_way:
+            os._exit(STATUS[signal.Signals(number)])
         self._count += 1
         if self._count == 1:
             self.first = number

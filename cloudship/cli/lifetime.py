@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cloudship.cli.finding import say_where, the_ship
+from cloudship.cli.finding import say_where, the_ship, trace
 from cloudship.cli.options import CloudOption, JsonOption, NameArgument, State
 
 if TYPE_CHECKING:
@@ -29,13 +30,18 @@ def reap(
     """
     Take down what has outlived its time: expired ships and dead launches of this owner.
 
-    A ship lives at most its ttl and the time between two sweeps.
+    A ship lives at most its ttl and the time between two sweeps. An account's key says whose launch it was for, but not
+    whose that was: one that no droplet followed within an hour goes whoever made it.
     """
     from cloudship import config, fleet
+    from cloudship.cli.leftovers import LEFTOVERS
     from cloudship.display import on_stream
 
     least = config.seconds_of(older_than) if older_than is not None else 0
     whose = fleet.configured_owner() if owner is None else owner
+    if not dry_run:
+        again = [*(("--owner", owner) if owner is not None else ()), *(("--cloud", cloud.value) if cloud else ())]
+        LEFTOVERS.mended_by(shlex.join(["cloudship", "reap", *again]))
     say_where(cloud, more=f"; ships of {whose}")
     with on_stream(verbose=State.verbose) as display:
         found = fleet.reap(
@@ -43,7 +49,7 @@ def reap(
             older_than=least,
             dry_run=dry_run,
             cloud=cloud,
-            notify=display.notify,
+            notify=LEFTOVERS.hearing(display.notify),
             told=lambda one: print(_line(one, dry_run=dry_run), file=sys.stderr),
         )
     if not found:
@@ -62,11 +68,15 @@ def extend(
     cloud: CloudOption = None,
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
-    """Give a ship more time: added to what it has left, from now on where nothing is left or it had no end."""
+    """
+    Give a ship more time: added to what it has left, from now on where nothing is left or it had no end.
+
+    It goes at the first reap after that.
+    """
     from cloudship import config, fleet
 
     seconds = config.seconds_of(more)
-    ship = fleet.extend(name, seconds, cloud=the_ship(name, cloud).cloud)
+    ship = fleet.extend(name, seconds, cloud=the_ship(name, cloud).cloud, notify=trace())
     if as_json:
         print(json.dumps({"name": ship.name, "expires_at": ship.expires_at}, indent=2))
     else:

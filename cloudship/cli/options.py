@@ -15,6 +15,10 @@ NameArgument = Annotated[str, typer.Argument(help="The ship's name.", show_defau
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="A configuration from outside the app.", show_default=False)
 ]
+TtlOption = Annotated[
+    str | None,
+    typer.Option(help="How long it may live, as in 2h: until the first reap after that.", show_default=False),
+]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cloudship.cli.options import CloudOption, ConfigOption, JsonOption, State
+from cloudship.cli.options import CloudOption, ConfigOption, JsonOption, State, TtlOption
 from cloudship.cli.showing import cost
 from cloudship.legible import legible
 
@@ -23,7 +23,7 @@ def plan(
     image: Annotated[str | None, typer.Option(show_default=False)] = None,
     size: Annotated[str | None, typer.Option(show_default=False)] = None,
     region: Annotated[str | None, typer.Option(show_default=False)] = None,
-    ttl: Annotated[str | None, typer.Option(show_default=False)] = None,
+    ttl: TtlOption = None,
     app: Annotated[str | None, typer.Option(show_default=False)] = None,
     config: ConfigOption = None,
     cloud: CloudOption = None,
@@ -40,7 +40,7 @@ def plan(
     with on_stream(verbose=State.verbose) as display, durable.workspace() as workspace:
         asked = request.read(source, given, config, workspace)
         endpoint = clouds.choose(asked.config.cloud, start_local=starter(display))
-        drawn = draft.draw(asked, Client(endpoint), REAL)
+        drawn = draft.draw(asked, Client(endpoint, notify=display.notify), REAL)
         told = planned(drawn.plan, files_in(asked.tree.root), asked.tree.left_out)
     costs = f", {cost(told['price_hourly'])}" if told["price_hourly"] else ""
     print(f"cloud: {told['cloud']}{costs}", file=sys.stderr)

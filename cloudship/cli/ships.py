@@ -7,7 +7,7 @@ import sys
 from datetime import datetime, timezone
 from typing import Any
 
-from cloudship.cli.finding import say_where, the_ship
+from cloudship.cli.finding import say_where, the_ship, trace
 from cloudship.cli.options import CloudOption, JsonOption, NameArgument
 from cloudship.cli.showing import table
 
@@ -19,11 +19,13 @@ def list_ships(cloud: CloudOption = None, as_json: JsonOption = False) -> None: 
     from cloudship import clouds, fleet
 
     say_where(cloud)
-    found = [described(ship) for ship in fleet.ships(cloud=cloud)]
+    found = [described(ship) for ship in fleet.ships(cloud=cloud, notify=trace())]
     if as_json:
         print(json.dumps(found, indent=2))
     elif found:
         print(table(_COLUMNS, [_row(one) for one in found]))
+        if any(one["expires_at"] for one in found):
+            print("note: what expires goes at the first `cloudship reap` after that", file=sys.stderr)
     else:
         print("no ships", file=sys.stderr)
     if cloud is None and clouds.local_sleeps():
@@ -32,6 +34,7 @@ def list_ships(cloud: CloudOption = None, as_json: JsonOption = False) -> None: 
 
 def show(name: NameArgument, cloud: CloudOption = None, as_json: JsonOption = False) -> None:  # noqa: FBT002
     """Show one ship: where it is, which app and release runs in it, how it is."""
+    from cloudship.card import ends
     from cloudship.errors import CloudshipError
 
     ship = the_ship(name, cloud)
@@ -45,6 +48,7 @@ def show(name: NameArgument, cloud: CloudOption = None, as_json: JsonOption = Fa
         print(json.dumps(told, indent=2))
         return
     inside = told.pop("droplet") or {}
+    told["expires_at"] = ends(told["expires_at"])
     for key, value in told.items():
         print(f"{key:<13} {value}")
     if inside:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cloudship.cli.asking import agreed
 from cloudship.cli.finding import say_where
-from cloudship.cli.options import CloudOption, ConfigOption, JsonOption, State, YesOption
+from cloudship.cli.options import CloudOption, ConfigOption, JsonOption, State, TtlOption, YesOption
 from cloudship.cli.showing import cost, phases, seconds, width_of
 from cloudship.enums import OnFailure
+
+if TYPE_CHECKING:
+    from cloudship.ship import Ship
 
 SourceArgument = Annotated[str, typer.Argument(help="A folder, or a git URL with optional @ref.")]
 
@@ -24,10 +28,7 @@ def up(
     image: Annotated[str | None, typer.Option(help="Image slug.", show_default=False)] = None,
     size: Annotated[str | None, typer.Option(help="Size slug.", show_default=False)] = None,
     region: Annotated[str | None, typer.Option(help="Region slug.", show_default=False)] = None,
-    ttl: Annotated[
-        str | None,
-        typer.Option(help="How long it may live, as in 2h: until the first reap after that.", show_default=False),
-    ] = None,
+    ttl: TtlOption = None,
     app: Annotated[str | None, typer.Option(help="MODULE:CALLABLE.", show_default=False)] = None,
     env: Annotated[list[str] | None, typer.Option(help="NAME=value for the app; repeatable.")] = None,
     env_file: Annotated[Path | None, typer.Option(help="A file of NAME=value lines.", show_default=False)] = None,
@@ -43,7 +44,7 @@ def up(
     from cloudship.display import on_stream
 
     keys = {"image": image, "size": size, "region": region, "ttl": ttl, "app": app, "env": values(env, env_file)}
-    given: dict[str, Any] = {key: value for key, value in keys.items() if value}
+    given: dict[str, Any] = {key: value for key, value in keys.items() if value not in (None, {})}
     with on_stream(verbose=State.verbose) as display:
         ship = launch.up(
             source,
@@ -75,15 +76,21 @@ def down(
 
     if every and name is not None:
         raise ConfigError(f"--all takes every ship; {name} alone: cloudship down {name}")
-    asked = None if every else name or default_name()
+    asked = None if every else default_name() if name is None else name
+    verbs = ("down --all", "reap") if asked is None else (f"down {shlex.quote(asked)}",)
+    where = f" --cloud {cloud.value}" if cloud is not None else ""
+    LEFTOVERS.mended_by(*(f"cloudship {verb}{where}" for verb in verbs))
     with on_stream(verbose=State.verbose) as display:
         say_where(cloud, start_local=starter(display))
-    names = [asked] if asked is not None else _all_names(cloud, yes=yes)
-    receipts = []
-    for one in names:
-        with on_stream(verbose=State.verbose) as display:
-            receipts.append(fleet.down(one, cloud=cloud, notify=LEFTOVERS.hearing(display.notify)))
-        print(receipt_line(receipts[-1]), file=sys.stderr)
+    found = _agreed_on(cloud, yes=yes) if asked is None else []
+    with on_stream(verbose=State.verbose) as display:
+        notify = LEFTOVERS.hearing(display.notify)
+        if asked is None:
+            receipts = fleet.down_all(found, notify=notify, told=lambda one: print(receipt_line(one), file=sys.stderr))
+        else:
+            receipts = (fleet.down(asked, cloud=cloud, notify=notify),)
+    if asked is not None:
+        print(receipt_line(receipts[0]), file=sys.stderr)
     if as_json:
         told = [receipt.model_dump(mode="json") for receipt in receipts]
         print(json.dumps(told if every else told[0], indent=2))
@@ -133,9 +140,9 @@ def receipt_line(receipt: Any) -> str:
 
 def _summarise(ship: Any) -> None:
     """Say, on standard error, all that its owner wants to know now; the URL itself is the result."""
+    from cloudship.card import ends
     from cloudship.display.words import facts
 
-    ends = f"{ship.expires_at}; it goes at the first `cloudship reap` after that" if ship.expires_at else "never"
     rows = [
         ("url", ship.url),
         ("release", str(ship.release)),
@@ -143,7 +150,7 @@ def _summarise(ship: Any) -> None:
         ("logs", f"cloudship logs {ship.name} -f"),
         ("take down", f"cloudship down {ship.name}"),
         ("costs", cost(ship.price_hourly)),
-        ("expires", ends),
+        ("expires", ends(ship.expires_at)),
         ("where", f"{ship.cloud.value}, droplet {ship.droplet_id}, {ship.image}"),
         ("seconds", seconds(ship.timeline)),
     ]
@@ -151,7 +158,8 @@ def _summarise(ship: Any) -> None:
     print("\n".join(told), file=sys.stderr, flush=True)
 
 
-def _all_names(cloud: Any, *, yes: bool) -> list[str]:
+def _agreed_on(cloud: Any, *, yes: bool) -> list[Ship]:
+    """Show the ships of this owner, and ask whether they are to go."""
     from cloudship import fleet
     from cloudship.errors import ConfigError
 
@@ -168,4 +176,4 @@ def _all_names(cloud: Any, *, yes: bool) -> list[str]:
             )
         which = f"these {len(found)} ships" if len(found) > 1 else "this ship"
         agreed(f"Take down {which}?", otherwise="nothing was taken down")
-    return sorted({ship.name for ship in found})
+    return found

@@ -190,6 +190,19 @@ def _extended_later(account: Account) -> None:
     _when_first_destroyed(account, act)
 
 
+def _extended_at_last(account: Account) -> None:
+    """Extend the ship that is over as soon as it was looked at by its id, which is when its turn has come."""
+    done: list[bool] = []
+
+    def answer(exchange: Exchange) -> bytes:
+        if exchange.method == "GET" and exchange.path == f"/v2/droplets/{account.ids['over']}" and not done:
+            done.append(True)
+            account.client.attach_tag(tags.expires_tag(int(account.now + DAY)), account.ids["over"])
+        return exchange.written()
+
+    account.relay.begin(Plan(answer=answer))
+
+
 def _crowded_later(account: Account) -> None:
     """Let other people's droplets come and go while ours are taken down."""
 
@@ -257,6 +270,7 @@ CASES: dict[str, tuple[Prepare, dict[str, Any], set[str]]] = {
     "only what is older than an hour": (lambda _: None, {"older_than": 3600.0}, OVER - {"orphan"}),
     "given to somebody else meanwhile": (_tagged_later, {}, _SPARED),
     "extended meanwhile": (_extended_later, {}, {"over", "over's key"}),
+    "extended once its turn has come": (_extended_at_last, {}, _SPARED),
     "others come and go meanwhile": (_crowded_later, {}, set()),
     "403 for the end of one": (_status(403, "DELETE /v2/droplets/<dead>"), {}, {"dead"}),
     "403 for a look at one": (_status(403, "GET /v2/droplets/<dead>"), {}, {"dead", "dead's key"}),
@@ -325,6 +339,7 @@ def test_nothing_goes_that_is_not_over(account: Account, monkeypatch: pytest.Mon
     assert set() == (before - now) & set(account.ids) - OVER
     assert stays == OVER & now
     assert all(one.reason for one in found)
+    assert {"bare", "half"} & {one.name for one in found if one.taken} == set()
     record("T16 reaper", cases=1, points=1)
 
 

@@ -111,6 +111,25 @@ def test_lists_and_searches_of_nothing(run: Run, root: Path) -> None:
     assert (0, True) == (down.returncode, "searched: local" in down.stderr)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("list",),
+        ("plan", "APP"),
+        *((verb, "nobody") for verb in ("show", "logs", "ssh", "deploy", "rollback", "releases", "down")),
+        ("extend", "nobody", "1h"),
+        ("env", "nobody", "list"),
+        ("run", "nobody", "true"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_v_shows_every_call_of_the_api(typed: Callable[..., Any], flask_app: Path, words: tuple[str, ...]) -> None:
+    """Of any verb, without the token."""
+    whole = [str(flask_app) if word == "APP" else word for word in words]
+    assert "api: GET" in typed("-v", *whole).err
+    assert "api: GET" not in typed(*whole).err
+
+
 def test_the_reference_is_not_stale(root: Path) -> None:
     """docs/cli.md is what the command line says of itself."""
     done = subprocess.run([sys.executable, str(root / "docs/make_cli.py"), "--check"], check=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ import pytest
 from orders import order
 from typer.testing import CliRunner
 
-from cloudship import clouds, fleet, tags, teardown
+from cloudship import clouds, fleet, reaper, tags, teardown
 from cloudship.cli.app import app
 from cloudship.client import Client
 from cloudship.errors import ConfigError
 from cloudship.keys import mint
-from cloudship.models import Cloud, Endpoint, Reaped, Secret
+from cloudship.models import Cloud, Destroyed, Endpoint, Reaped, Secret
 
 NOW = 4_000_000_000
 OLD = NOW - 100_000
@@ -125,25 +126,50 @@ def test_tags_of_times_that_have_passed_go_when_nothing_carries_them(client: Cli
     assert before - {tags.expires_tag(NOW - 7), tags.pending_tag(NOW - 8)} == set(client.tags())
 
 
+def test_tags_that_were_swept_are_told_of(client: Client, root: Path) -> None:
+    """Like everything that goes, in lines and in the document; a dry run says which would."""
+    number = _launch(client, "alive", "c" * 10, "me", NOW + 600, None)
+    client.attach_tag(tags.expires_tag(1000), number)
+    client.detach_tag(tags.expires_tag(1000), number)
+    would = _reap(dry_run=True)[tags.expires_tag(1000)]
+    assert (True, "", ()) == (would.taken, would.launch, would.destroyed)
+    done = CliRunner().invoke(app, ["reap", "--json"], standalone_mode=False)
+    told = json.loads(done.stdout)
+    jsonschema.validate(told, json.loads((root / "docs/schemas/reap.json").read_text()))
+    (swept,) = (one for one in told if not one["launch"])
+    assert [{"kind": "tag", "id": tags.expires_tag(1000)}] == swept["destroyed"]
+    assert "gone: cloudship:expires:1000 (a tag): its moment passed" in done.stderr
+
+
+def test_a_droplet_whose_tags_cannot_be_read_is_listed_and_stays(client: Client, root: Path) -> None:
+    """It may cost its owner money without an end: the reason is said, and the document is valid."""
+    number = client.create_droplet(order("web", (tags.SHARED, tags.ship_tag("web"), tags.expires_tag(1000))))
+    done = CliRunner().invoke(app, ["reap", "--json"], standalone_mode=False)
+    (told,) = json.loads(done.stdout)
+    jsonschema.validate([told], json.loads((root / "docs/schemas/reap.json").read_text()))
+    assert ("web", "", False, f"droplet {number}") == tuple(told[key] for key in ("name", "launch", "taken", "objects"))
+    assert "stays: web" in done.stderr
+    assert "its tags are not what a launch of cloudship writes" in done.stderr
+    assert number == client.droplet(number).id
+
+
 def test_an_owner_is_needed(client: Client) -> None:
     """An empty owner would be everybody, and an empty filter would list everything."""
     from cloudship.reaper import Rule, reap
 
     with pytest.raises(ConfigError, match="owner"):
-        reap(client, Rule("", NOW), lambda _name, _launch: (), dry_run=False)
+        reap(client, Rule("", NOW), lambda *_: (), dry_run=False)
     with pytest.raises(ConfigError, match="empty filter"):
         client.droplets(tag="")
 
 
 def test_a_ship_extended_after_the_inventory_stays(client: Client) -> None:
     """Every launch is looked at once more right before its end."""
-    from cloudship import reaper
-
     first = _launch(client, "first", "a" * 10, "me", NOW - 60, None)
     second = _launch(client, "second", "b" * 10, "me", NOW - 60, None)
     taken: list[str] = []
 
-    def take_down(name: str, _launch: str) -> tuple[()]:
+    def take_down(name: str, *_: object) -> tuple[()]:
         taken.append(name)
         teardown.extend(client, client.droplet(second), NOW + 600)
         return ()
@@ -151,6 +177,63 @@ def test_a_ship_extended_after_the_inventory_stays(client: Client) -> None:
     done = reaper.reap(client, reaper.Rule("me", NOW), take_down, dry_run=False)
     assert (["first"], [True, False]) == (taken, [one.taken for one in done])
     assert client.droplet(first).id == first
+
+
+class _Changing(Client):
+    """A client beside which somebody acts between a reaper's look at what is there and the end of it."""
+
+    act: Callable[[], object] | None = None
+
+    def tags(self) -> tuple[str, ...]:
+        """List them; a teardown does, once it has looked at all droplets and before the first one goes."""
+        act, self.act = self.act, None
+        if act is not None:
+            act()
+        return super().tags()
+
+
+def _reaped_while(client: Client, act: Callable[[], object]) -> Reaped:
+    """Reap the one launch that is there, and let something happen after the last look before its teardown."""
+
+    def take_down(name: str, launch: str, stays: teardown.Stays) -> tuple[Destroyed, ...]:
+        client.act = act  # type: ignore[attr-defined]
+        return teardown.take_down(client, name, launch=launch, stays=stays).destroyed
+
+    client.__class__ = _Changing
+    (done,) = reaper.reap(client, reaper.Rule("me", NOW), take_down, dry_run=False)
+    return done
+
+
+def test_a_ship_extended_while_its_teardown_looks_around_stays(client: Client) -> None:
+    """It is asked about right before its end, and the output says why it stays; nothing of it is taken."""
+    number = _launch(client, "web", "a" * 10, "me", NOW - 60, None)
+    client.create_key(tags.key_name("web", "a" * 10, OLD), mint("x").public)
+    done = _reaped_while(client, lambda: client.attach_tag(tags.expires_tag(NOW + 600), number))
+    assert (False, (), ()) == (done.taken, done.destroyed, done.left)
+    assert f"droplet {number} was to go and stays: it may live until" in done.reason
+    assert (number, 1) == (client.droplet(number).id, len(client.ssh_keys()))
+    assert tags.ship_tag("web") in client.tags()
+
+
+def test_a_key_that_has_another_name_by_then_stays(client: Client, cloud: Any) -> None:
+    """Its name was all that made it ours."""
+    key = client.create_key(tags.key_name("web", "a" * 10, OLD), mint("x").public)
+    done = _reaped_while(client, lambda: cloud("PUT", f"/v2/account/keys/{key.id}", {"name": "mine now"}))
+    assert (False, "mine now") == (done.taken, client.ssh_key(key.id).name)
+    assert "its name is no longer the one" in done.reason
+
+
+def test_a_droplet_that_comes_to_an_old_key_at_the_last_moment_stays(client: Client) -> None:
+    """Its launch is under way after all."""
+    client.create_key(tags.key_name("web", "a" * 10, OLD), mint("x").public)
+
+    def take_down(name: str, launch: str, stays: teardown.Stays) -> tuple[Destroyed, ...]:
+        _launch(client, name, launch, "me", None, NOW + 600)
+        return teardown.take_down(client, name, launch=launch, stays=stays).destroyed
+
+    (done,) = reaper.reap(client, reaper.Rule("me", NOW), take_down, dry_run=False)
+    assert (False, 1, 1) == (done.taken, len(client.droplets()), len(client.ssh_keys()))
+    assert "its launch is under way until" in done.reason
 
 
 def test_extending_adds_to_what_is_left(client: Client) -> None:

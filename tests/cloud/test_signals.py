@@ -23,6 +23,8 @@ pytestmark = pytest.mark.slow
 
 PROMPT = 8.0  # seconds: two are promised to a person at rest, the others a busy machine takes
 Start = Callable[..., subprocess.Popen[str]]
+_AS_ALWAYS = "from cloudship.cli import main; main()"  # as the installed script does
+_TELLING_WHEN_IT_BEGINS = "from cloudship.cli import main; print('begun', flush=True); main()"
 
 
 @pytest.fixture
@@ -38,9 +40,9 @@ def start(cloud: Any, tmp_path: Path) -> Iterator[Start]:
     env = {**os.environ, "DIGITALOCEAN_END_POINT": f"{cloud.url}/v2/", "DIGITALOCEAN_TOKEN": cloud.token}
     env |= {"CLOUDSHIP_STATE_DIR": str(tmp_path / "state"), "CLOUDSHIP_OWNER": "me"}
 
-    def command(*words: str) -> subprocess.Popen[str]:
+    def command(*words: str, code: str = _AS_ALWAYS) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "cloudship", *words],
+            [sys.executable, "-c", code, *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -62,6 +64,12 @@ def _when(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def _said(process: subprocess.Popen[str], beginning: str) -> None:
+    assert process.stderr is not None
+    while not (line := process.stderr.readline()).startswith(beginning):
+        assert line
 
 
 def _launching(start: Start, knobs: LocalCloud, client: Client, app: Path) -> subprocess.Popen[str]:
@@ -158,6 +166,72 @@ def test_a_rollback_is_finished_before_the_first_signal_ends_it(
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert (130, (), ()) == (process.returncode, client.droplets(), client.ssh_keys()), said
+
+
+def test_the_teardown_of_a_dead_launch_is_finished_before_the_first_signal_ends_it(
+    start: Start, knobs: LocalCloud, client: Client, flask_app: Path
+) -> None:
+    """A launch replaces one that was killed, and Ctrl-C comes meanwhile: nothing is left of either."""
+    killed = _launching(start, knobs, client, flask_app)
+    killed.kill()
+    killed.communicate()
+    dead = client.droplets()[0].id
+    knobs.clear_requests()
+    knobs.fault("delete_ignored", times=2)
+    process = start("up", str(flask_app), "--name", "web")
+    _when(lambda: any(one["operation"] == "droplets_destroy" for one in knobs.requests()))
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert (130, (), ()) == (process.returncode, client.droplets(), client.ssh_keys()), said
+    assert f"the teardown is finished first\ndestroying droplet {dead}" in said
+    assert said.endswith("interrupted; nothing is left behind\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "steps"),
+    [
+        (("down", "web", "-v"), ["down web"]),
+        (("down", "--cloud", "local", "web"), ["down web --cloud local"]),
+        (("down", "--all", "--yes"), ["down --all", "reap"]),
+        (("reap", "--cloud", "local"), ["reap --cloud local"]),
+    ],
+)
+@pytest.mark.parametrize("looking", [True, False])
+def test_a_teardown_that_is_broken_off_names_the_command_that_finishes_it(
+    start: Start, knobs: LocalCloud, client: Client, words: tuple[str, ...], steps: list[str], looking: bool
+) -> None:
+    """Wherever the ship and the cloud stand on the command line, and were it only looking for what there is."""
+    tagged = tags.launch_tags("web", "a" * 10, "me", int(time.time()) - 60, None)
+    client.create_droplet(order(tags.droplet_name("web", "a" * 10), tagged))
+    more = {"kind": "delay", "operation": "GET /v2/droplets*", "seconds": 30} if looking else {"kind": "delete_ignored"}
+    knobs.fault(**more, times=None)
+    process = start(*words)
+    _said(process, "cloud: " if looking else "destroying droplet")
+    process.send_signal(signal.SIGINT)
+    if not looking or "web" in words:  # else nothing is finished first, and one signal is the end
+        _said(process, "interrupted; cleaning up")
+        process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert 130 == process.returncode, said
+    assert [f"next: cloudship {step}" for step in steps] == [line for line in said.splitlines() if "next:" in line]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("after", [0.0, 0.005, 0.02, 0.05, 0.1, 0.15, 0.2])
+def test_a_signal_while_the_command_is_loaded_ends_it_quietly(
+    start: Start, knobs: LocalCloud, client: Client, flask_app: Path, number: int, status: int, after: float
+) -> None:
+    """From the first line of ours on: no traceback, the status a shell knows the signal by, and nothing is left."""
+    knobs.fault("never_active", times=None)
+    process = start("up", str(flask_app), "--name", "web", code=_TELLING_WHEN_IT_BEGINS)
+    assert process.stdout is not None
+    assert "begun" == process.stdout.readline().strip()
+    time.sleep(after)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=120)
+    assert "Traceback" not in said
+    assert status == (process.returncode if process.returncode >= 0 else 128 - process.returncode), said
+    assert ((), ()) == (client.droplets(), client.ssh_keys())
 
 
 def test_the_second_launch_on_this_machine_is_told_who_has_the_ship(

@@ -10,7 +10,7 @@ import pytest
 
 from cloudship import creation, tags, teardown
 from cloudship.client import Client
-from cloudship.errors import Conflict, LeftBehind, ServerFault, Unprocessable, Unreachable
+from cloudship.errors import Conflict, LeftBehind, ServerFault, TryAgain, Unprocessable, Unreachable
 from cloudship.journal import DONE, ENDED, INTENT, Journal
 from cloudship.keys import LaunchFiles, mint
 from cloudship.models import Droplet, DropletRequest, Kind, Timeouts
@@ -252,7 +252,7 @@ class Again(Client):
         """Refuse once."""
         if self.refusals:
             self.refusals -= 1
-            raise Conflict("Something went wrong, please try again", status=422)
+            raise TryAgain("Something went wrong, please try again", status=422)
         return super().create_droplet(request)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from cloudship import clouds
 from cloudship.errors import ConfigError, CredentialsError, LocalCloudUnavailable
-from cloudship.local.endpoint import directory_of
+from cloudship.local import endpoint
+from cloudship.local.endpoint import directory_of, process_started
 from cloudship.models import Cloud, Secret
 
 REAL = "dop_v1_" + "a" * 64
@@ -22,7 +24,8 @@ def _never() -> None:
 
 def _running(place: Path) -> dict[str, str]:
     place.mkdir()
-    told = {"url": "http://127.0.0.1:7", "token": "t", "pid": os.getpid(), "started": 1, "driver": "none"}
+    told = {"url": "http://127.0.0.1:7", "token": "t", "pid": os.getpid(), "started": process_started(os.getpid())}
+    told["driver"] = "none"
     (place / "endpoint.json").write_text(json.dumps(told))
     return {"CLOUDSHIP_LOCAL_DIR": str(place)}
 
@@ -85,6 +88,33 @@ def test_both_sides_agree_on_where_the_local_cloud_lies(tmp_path: Path, monkeypa
     assert directory_of() == clouds.local_directory()
     monkeypatch.delenv("CLOUDSHIP_LOCAL_DIR")
     assert directory_of() == clouds.local_directory()
+
+
+def test_a_local_cloud_whose_number_is_another_process_by_now_does_not_run(tmp_path: Path) -> None:
+    """After kill -9 or a reboot the record stays: both sides take it for a dead one's, and `up` starts the cloud."""
+    place = tmp_path / "c"
+    environ = _running(place)
+    assert (True, True) == (clouds.local(environ) is not None, endpoint.read(place) is not None)
+    told = json.loads((place / "endpoint.json").read_text())
+    (place / "endpoint.json").write_text(json.dumps({**told, "started": told["started"] - 1}))
+    assert (None, None) == (clouds.local(environ), endpoint.read(place))
+    with pytest.raises(LocalCloudUnavailable, match="it was started"):
+        clouds.choose(None, start_local=_never, environ=environ)
+    assert () == clouds.reachable(None, environ={**environ, "HOME": "/nonexistent"})
+
+
+def test_a_local_cloud_that_died_and_was_not_waited_for_does_not_run(tmp_path: Path) -> None:
+    """A zombie has its number and its beginning still, and answers nothing."""
+    environ = _running(tmp_path / "c")
+    dead = subprocess.Popen(["sleep", "60"])
+    began = process_started(dead.pid)
+    dead.kill()
+    os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
+    told = json.loads((tmp_path / "c" / "endpoint.json").read_text())
+    (tmp_path / "c" / "endpoint.json").write_text(json.dumps({**told, "pid": dead.pid, "started": began}))
+    found = clouds.local(environ), endpoint.read(tmp_path / "c")
+    dead.wait()
+    assert (None, None) == found
 
 
 @pytest.mark.parametrize("text", ["two words", "line\nend", "na\u00efve", "\x00"])
