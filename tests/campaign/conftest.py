@@ -41,6 +41,7 @@ class Field:
     count: int = 0
     wire: float = case.PATIENT  # seconds that one request may take
     traces: dict[str, list[Point]] = field(default_factory=dict)
+    calls: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
 
     @property
     def values(self) -> Path:
@@ -122,6 +123,19 @@ class Field:
             self.traces[verb] = _watched(getattr(self, verb), place, seen)
             assert [] == oracle.judge(self.box, place, self.down(place))
         return self.traces[verb]
+
+    def calls_of(self, verb: str) -> list[tuple[str, int]]:
+        """Watch a command that goes well, once, and list its calls: operation, and which of its calls, from 0."""
+        if verb not in self.calls:
+            place = self.place()
+            self.prepare(verb, place)
+            self.box.knobs.clear_requests()
+            ended: Ended = getattr(self, verb)(place)
+            assert ended.status == 0, ended.output
+            seen = [one["operation"] for one in self.box.knobs.requests()]
+            assert [] == oracle.judge(self.box, place, self.down(place))
+            self.calls[verb] = [(operation, seen[:index].count(operation)) for index, operation in enumerate(seen)]
+        return self.calls[verb]
 
     def _run(self, words: list[str], place: Path, act: Act | None, mutate: Callable[[], None] | None = None) -> Ended:
         return case.run(words, self.box.knobs, self.environment(place), act or _pass, mutate or _nothing, self.wire)

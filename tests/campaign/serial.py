@@ -15,7 +15,7 @@ _HELD = re.compile(
 )
 _TAKEN = re.compile(r"was taken down from elsewhere|[Dd]roplet \d+ is gone")
 _NO_SHIP = re.compile(r"There is no ship |This machine cannot log in to ")
-_EXISTS = re.compile(r"is already running at ")
+_EXISTS = re.compile(r"is already running at \S+: \w+'s, launched at \d{4}-")
 
 
 def judged(verbs: Sequence[str], ended: Sequence[Ended], *, before: int, after: int, together: bool) -> list[str]:

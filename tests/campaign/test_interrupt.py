@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from campaign import oracle
+from campaign import case, oracle
 from campaign.case import Ended
 from campaign.conftest import SOAK, Field, not_one_ship, record, told
 from campaign.points import Point, kill_at
+from cloudship.cli import upanddown
 
-SHARDS, CASES = 8, 1000 if SOAK else 230
+SHARDS, CASES = 8, 1000 if SOAK else 340
 VERBS = ("up", "down", "deploy", "reap")
 SIGNALS = {"once": signal.SIGINT, "terminated": signal.SIGTERM, "hung up": signal.SIGHUP}
 WAYS = (*SIGNALS, "twice", "terminal closed")
@@ -56,14 +57,23 @@ def _half_done(ground: Field, verb: str) -> list[str]:
     return left if verb == "up" or not left else not_one_ship(ground)
 
 
+def _not_named(ground: Field, verb: str, ended: Ended) -> list[str]:
+    """Say what is wrong unless the command is named that takes away what is there, or finishes taking it away."""
+    steps = {"up": f"down {ground.ship} ", "down": f"down {ground.ship} ", "reap": "reap "}
+    if verb not in steps or not oracle.difference(ground.box):
+        return []
+    step = f"next: cloudship {steps[verb]}--cloud local"
+    return [] if step in ended.output.splitlines() else [f"{step!r} is not said: {ended.output[-400:]}"]
+
+
 def _carried_out(ground: Field, way: str, verb: str, point: Point) -> tuple[list[str], float]:
     """Say what is wrong after a case, and how many seconds it took."""
     place = ground.place()
     ground.prepare(verb, place)
     ended = _ended(ground, way, verb, point, place)
     found = [] if ended.status == STATUS[way] else [f"it ended with {ended.status}: {ended.output[-400:]}"]
-    if way != "twice":
-        found += _half_done(ground, verb)
+    found += _half_done(ground, verb) if way != "twice" else []
+    found += _not_named(ground, verb, ended) if way != "terminal closed" else []
     return [*found, *oracle.judge(ground.box, place, ended)], ended.seconds
 
 
@@ -82,3 +92,19 @@ def test_interrupts(ground: Field, shard: int) -> None:
             wrong[f"{way} {verb} {point}"] = found
     record("T2 interrupts", cases=len(cases), points=len({(verb, point) for _, verb, point in cases}))
     assert not wrong, told(wrong)
+
+
+def _interrupt_its_summary() -> None:
+    upanddown._summarise = lambda _ship: os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_ship_that_is_up_when_the_signal_comes_is_named(ground: Field) -> None:
+    """There is nothing to undo any more, and nobody has read its URL yet."""
+    place = ground.place()
+    words, knobs, environment = ground.words("up"), ground.box.knobs, ground.environment(place)
+    ended = case.run(words, knobs, environment, lambda _point: None, _interrupt_its_summary)
+    assert (130, []) == (ended.status, not_one_ship(ground)), ended.output
+    assert f"interrupted\n{ground.ship} is up: http://127." in ended.output
+    assert [] == _not_named(ground, "up", ended)
+    assert [] == oracle.judge(ground.box, place, ended)
+    record("T2 interrupts", cases=1, points=1)

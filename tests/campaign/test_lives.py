@@ -25,8 +25,8 @@ from cloudship import fleet, tags
 from cloudship.journal import INTENT, Journal
 from cloudship.models import Droplet
 
-SHARDS = 4
-EXAMPLES, STEPS = (100, 50) if SOAK else (25, 50)  # of each shard
+SHARDS, STEPS = 4, 50
+LIVES = int(os.environ.get("CLOUDSHIP_LIVES", "400")) if SOAK else 100
 YARD, STRANGER = "yard", "f" * 10
 VERBS = st.sampled_from(("up", "down", "deploy", "reap"))
 LOOK_ALIKES = {
@@ -39,7 +39,7 @@ LOOK_ALIKES = {
     ),
 }
 SETTINGS = settings(
-    max_examples=EXAMPLES,
+    max_examples=LIVES // SHARDS,
     stateful_step_count=STEPS,
     derandomize=True,
     database=None,
@@ -269,5 +269,5 @@ def test_a_ship_lives_and_goes_without_a_trace(ground: Field, shard: int) -> Non
         return Life(ground)
 
     run_state_machine_as_test(life, settings=SETTINGS)
-    record("T11 lives of a ship", cases=EXAMPLES, points=len(STEPS_TAKEN))
+    record("T11 lives of a ship", cases=LIVES // SHARDS, points=len(STEPS_TAKEN))
     assert len(set(STEPS_TAKEN)) >= 4, STEPS_TAKEN
