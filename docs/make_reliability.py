@@ -107,6 +107,13 @@ MENDED = (
     "an error in a teardown was searched for logins back to the first one of all: it took the better part of a minute",
     "a live release that had once been started again could not be gone back to, and a failing one over it stayed live",
     "a launch from a folder whose name is no text was taken down at its very end, as something unforeseen",
+    "a create answered with 409 after its effect made a second droplet: only what had no effect is asked for again",
+    "an interrupted `up` said that nothing is left, unlooked: what is up is named, with its price and its command",
+    "what to type after a second Ctrl-C was guessed from the words, and named another ship: the verbs know it",
+    "`down --all` took every launch of a name, whoever's, and an empty name meant the folder's ship",
+    "a ship that got more time between reap's look and its end went all the same: it is looked at right before",
+    "what was started on a ship after its end ran on behind its page, and an end that was cut off was never finished",
+    "an error in a thread that nobody foresaw was taken for success: it is raised where the thread is waited for",
 )
 TEXT = """# How it is proved that nothing leaks
 

@@ -86,7 +86,8 @@ def _watched(pid: int, master: int, asked: int, answering: int) -> str:
         else:
             os.close(master)
             terminal, master = [], -1
-            os.write(answering, b"!")
+            with suppress(BrokenPipeError):  # it had nothing to clean up, and has ended meanwhile
+                os.write(answering, b"!")
     if master >= 0:
         os.close(master)
     return b"".join(parts).decode("utf-8", "replace")

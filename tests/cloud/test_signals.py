@@ -38,7 +38,7 @@ def start(cloud: Any, tmp_path: Path) -> Iterator[Start]:
     """Start cloudship with nothing but that local cloud within reach; none outlives the test."""
     running: list[subprocess.Popen[str]] = []
     env = {**os.environ, "DIGITALOCEAN_END_POINT": f"{cloud.url}/v2/", "DIGITALOCEAN_TOKEN": cloud.token}
-    env |= {"CLOUDSHIP_STATE_DIR": str(tmp_path / "state"), "CLOUDSHIP_OWNER": "me"}
+    env |= {"CLOUDSHIP_STATE_DIR": str(tmp_path / "state"), "CLOUDSHIP_OWNER": "me", "TMPDIR": str(tmp_path)}
 
     def command(*words: str, code: str = _AS_ALWAYS) -> subprocess.Popen[str]:
         process = subprocess.Popen(
@@ -203,10 +203,14 @@ def test_a_teardown_that_is_broken_off_names_the_command_that_finishes_it(
     """Wherever the ship and the cloud stand on the command line, and were it only looking for what there is."""
     tagged = tags.launch_tags("web", "a" * 10, "me", int(time.time()) - 60, None)
     client.create_droplet(order(tags.droplet_name("web", "a" * 10), tagged))
-    more = {"kind": "delay", "operation": "GET /v2/droplets*", "seconds": 30} if looking else {"kind": "delete_ignored"}
+    more = {"kind": "delay", "operation": "GET /v2/droplets*", "seconds": 10} if looking else {"kind": "delete_ignored"}
     knobs.fault(**more, times=None)
+    knobs.clear_requests()
     process = start(*words)
-    _said(process, "cloud: " if looking else "destroying droplet")
+    if looking:
+        _when(lambda: any(one["method"] == "GET" for one in knobs.requests()))
+    else:
+        _said(process, "destroying droplet")
     process.send_signal(signal.SIGINT)
     if not looking or "web" in words:  # else nothing is finished first, and one signal is the end
         _said(process, "interrupted; cleaning up")
