@@ -236,12 +236,15 @@ def _failed_together(failed: Sequence[tuple[str, CloudshipError]], tried: int) -
         ((where, only),) = failed
         only.evidence += (f"that was {where}; the other cloud was gone through",) if tried > 1 else ()
         return only
-    error = LeftBehind(
-        f"It failed on {' and on '.join(where for where, _ in failed)}",
-        evidence=[f"{where}: {one}" for where, one in failed],
-        next_step="the same with --cloud, one after the other",
-    )
+    message = f"It failed on {' and on '.join(where for where, _ in failed)}"
+    error = _as_one(message, failed, "the same with --cloud, one after the other")
     error.left = tuple(left for _, one in failed for left in one.left)
+    return error
+
+
+def _as_one(message: str, failed: Sequence[tuple[str, CloudshipError]], next_step: str) -> LeftBehind:
+    """Put several errors into one, each with what it was about; what is left is for the caller to say."""
+    error = LeftBehind(message, evidence=[f"{what}: {one}" for what, one in failed], next_step=next_step)
     error.retryable = any(one.retryable for _, one in failed)
     return error
 
@@ -296,14 +299,10 @@ def _down_as_listed(ship: Ship, notify: Notify, timeouts: Timeouts | None) -> Re
 def _still_there(failed: Sequence[tuple[Ship, CloudshipError]], gone: int) -> LeftBehind:
     """Name what could not be taken down; a ship that its error says nothing about may be there as a whole."""
     names = ", ".join(f"{ship.name} on {ship.cloud.value}" for ship, _ in failed)
-    error = LeftBehind(
-        f"{len(failed)} of {len(failed) + gone} could not be taken down: {names}",
-        evidence=[f"{ship.name}: {one}" for ship, one in failed],
-        next_step="cloudship down --all",
-    )
+    message = f"{len(failed)} of {len(failed) + gone} could not be taken down: {names}"
+    error = _as_one(message, [(ship.name, one) for ship, one in failed], "cloudship down --all")
     whole = [(Left(kind=Kind.DROPLET, id=str(ship.droplet_id), price_hourly=ship.price_hourly),) for ship, _ in failed]
     error.left = tuple(left for (_, one), ours in zip(failed, whole, strict=True) for left in one.left or ours)
-    error.retryable = any(one.retryable for _, one in failed)
     return error
 
 
