@@ -55,10 +55,10 @@ def settle(config: Config, number: int, before: Optional[int], action: str) -> N
 
 
 @contextmanager
-def _alone(layout: Layout) -> Iterator[None]:
+def _alone(layout: Layout) -> Iterator[lock.Lock]:
     """Keep others waiting, and not for ever: what we stand back for may never leave a core."""
-    with lock.alone(layout), builds.patient(lambda: builds.step_forward(builds.NICE_SOON)):
-        yield
+    with lock.alone(layout) as held, builds.patient(lambda: builds.step_forward(builds.NICE_SOON)):
+        yield held
 
 
 def _follow(layout: Layout, number: int, action: str) -> None:
@@ -94,7 +94,7 @@ def _crashed(number: int, since: float) -> Optional[str]:
 
 def _go_back(layout: Layout, number: int, before: int, reason: str, journal: Journal) -> None:
     """Return to the release before, which still runs; the one that went wrong is failed from now on."""
-    with lock.alone(layout) as held:
+    with _alone(layout) as held:
         if layout.live() != number or before not in records.good(layout) or not _answers(layout, before):
             return
         held.tell(before, "cloudship")
