@@ -138,23 +138,11 @@ def test_a_teardown_whose_answers_were_changed(host: Faraway, ground: Field, sce
     record("T7 API semantics", cases=1, points=1)
 
 
-def _calls(ground: Field, verb: str) -> int:
-    """Count the calls of a command that goes well."""
-    place = ground.place()
-    if verb == "down":
-        assert ground.up(place).status == 0
-    ground.box.knobs.clear_requests()
-    assert getattr(ground, verb)(place).status == 0
-    found = len(ground.box.knobs.requests())
-    assert [] == oracle.judge(ground.box, place, ground.down(place))
-    return found
-
-
 @pytest.mark.parametrize("state", ["revoked", "read-only"])
 @pytest.mark.parametrize("verb", ["up", "down"])
 def test_a_token_that_ends_between_any_two_calls(ground: Field, verb: str, state: str) -> None:
     """Status 2 while nothing was created, 1 from then on; what may be left is named, and found once it opens again."""
-    wrong, calls = {}, _calls(ground, verb)
+    wrong, calls = {}, len(ground.calls_of(verb))
     faults: dict[str, dict[str, Any]] = {
         "revoked": {"status": 401, "message": "Unable to authenticate you"},
         "read-only": {"status": 403, "message": "You are not authorized to perform this operation"},
