@@ -77,16 +77,27 @@ def create_droplet(
     *,
     launch: str,
     timeouts: Timeouts,
+    price: float = 0.0,
     clock: Clock = REAL,
     notify: Notify = nobody,
 ) -> int:
     """
     Make the launch's droplet, exactly one, and give its id.
 
+    Args:
+        client: the account.
+        journal: hears of it first.
+        request: what is asked for.
+        launch: whose.
+        timeouts: the limits of the waits.
+        price: USD an hour, for whoever must name one day what may be left without being able to ask.
+        clock: the time.
+        notify: hears of what is unclear.
+
     Raises:
         CloudError: it was refused, or did not come into being within the limit for listings.
     """
-    journal.intend(launch, client.cloud.value, Kind.DROPLET, request.name, request.tags)
+    journal.intend(launch, client.cloud.value, Kind.DROPLET, request.name, request.tags, price)
 
     def post() -> int:
         return client.create_droplet(request)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cloudship import durable, git, readiness, releasing, request
-from cloudship.errors import CloudshipError, GitError, ReleaseFailed, WaitTimeout, about
+from cloudship import about, durable, git, readiness, releasing, request
+from cloudship.errors import CloudshipError, GitError, ReleaseFailed, WaitTimeout
 from cloudship.events import Noted, Notify, Phase, nobody
 from cloudship.models import PhaseTime, Secret
 from cloudship.releasing import Place
@@ -58,14 +58,17 @@ def deploy(
         WaitTimeout: it went live on the droplet, yet does not answer from outside.
     """
     story = Story(notify, clock)
-    with about(place.name), durable.workspace() as workspace:
+    with about.ship(place.name), durable.workspace() as workspace:
         with story.phase(Phase.PLAN) as outcome:
             asked = request.read(source, {**given, "name": place.name}, config_file, workspace)
             git.check_ssh()
             outcome.append(f"{asked.tree.description}: {asked.app.why}")
         for note in (*asked.notes, *asked.app.warnings):
             story.tell(Noted(text=note))
-        with Shell.connect(place.address, files=place.files, limit=place.timeouts.ssh) as shell:
+        with (
+            about.phase(Phase.SSH.value),
+            Shell.connect(place.address, files=place.files, limit=place.timeouts.ssh) as shell,
+        ):
             closed = releasing.maintenance(shell)
             before = _told_values(shell, asked, given.get("env") or {}, story)
             if asked.loaded.outside:
@@ -73,7 +76,7 @@ def deploy(
             with story.phase(Phase.RELEASE) as outcome, _values_put_back(shell, before):
                 number = _pushed(place, asked, shell, by, story)
                 outcome.append(f"release {number}")
-    with about(place.name), story.phase(Phase.ANSWER) as outcome:
+    with about.ship(place.name), story.phase(Phase.ANSWER) as outcome:
         outcome.append(_answered(place, number, story, clock, closed=closed))
     return Deployed(number, asked.tree.description, tuple(story.times))
 

@@ -48,11 +48,10 @@ Every error knows what to do next; the command line prints it in at most a dozen
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from cloudship.models import Left
 
@@ -83,7 +82,7 @@ class CloudshipError(Exception):
         self.next_step = next_step
         if self.passing:
             self.retryable = any(cause in message for cause in self.passing)
-        self.phase: str | None = None  # set by `up` when the error passes through it
+        self.phase: str | None = None  # in which it came up, set by what it passes through: `about`, `story`
         self.left: tuple[Left, ...] = ()  # what still costs money because of it
         self.ship: str | None = None  # which one it is about, set by what knows it
 
@@ -95,16 +94,6 @@ class CloudshipError(Exception):
         """What to do next, ready to be typed where it is known which ship it is about."""
         step = self.next_step or self.usual_step
         return step if self.ship is None else re.sub(r"\bNAME\b", self.ship, step)
-
-
-@contextmanager
-def about(ship: str) -> Iterator[None]:
-    """Let errors that pass through know which ship they are about."""
-    try:
-        yield
-    except CloudshipError as error:
-        error.ship = error.ship or ship
-        raise
 
 
 class Terminated(BaseException):

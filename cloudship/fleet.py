@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import TypeVar
 
-from cloudship import clouds, locking, reaper, tags, teardown
+from cloudship import about, clouds, locking, reaper, tags, teardown
+from cloudship.choices import choice
 from cloudship.client import Client
 from cloudship.errors import (
     AmbiguousShip,
@@ -32,7 +33,8 @@ def ships(
     *, cloud: Cloud | str | None = None, timeouts: Timeouts | None = None, notify: Notify = nobody
 ) -> tuple[Ship, ...]:
     """List the ships of every cloud within reach, or of one."""
-    found = [_ships(client) for client in _clients(cloud, timeouts, notify=notify)]
+    with about.phase(about.INVENTORY):
+        found = [_ships(client) for client in _clients(cloud, timeouts, notify=notify)]
     return tuple(ship for some in found for ship in some)
 
 
@@ -47,10 +49,14 @@ def get(
         AmbiguousShip: it is on two clouds.
     """
     _check_name(name)
-    clients = _clients(cloud, timeouts, notify=notify)
+    with about.ship(name), about.phase(about.INVENTORY):
+        return _the_one(name, _clients(cloud, timeouts, notify=notify))
+
+
+def _the_one(name: str, clients: Sequence[Client]) -> Ship:
     found = [ship for client in clients for ship in _ships(client, name)]
     if len({ship.cloud for ship in found}) > 1:
-        raise AmbiguousShip(f"{name} is on two clouds", next_step="say which: --cloud local or --cloud digitalocean")
+        raise _on_two_clouds(name)
     if found:
         return found[-1]
     near = difflib.get_close_matches(name, [ship.name for client in clients for ship in _ships(client)], n=1)
@@ -81,17 +87,18 @@ def down(
         AmbiguousShip: it is on two clouds and none was named.
     """
     _check_name(name)
-    clients = _clients(cloud, timeouts, start_local, notify)
-    if len(clients) > 1 and sum(_is_on(client, name) for client in clients) > 1:
-        raise AmbiguousShip(f"{name} is on two clouds", next_step="say which: --cloud local or --cloud digitalocean")
+    with about.ship(name), about.phase(about.INVENTORY):
+        clients = _clients(cloud, timeouts, start_local, notify)
+        if len(clients) > 1 and sum(_is_on(client, name) for client in clients) > 1:
+            raise _on_two_clouds(name)
     searched = tuple(client.cloud for client in clients)
-    if not clients and cloud is not None and Cloud(cloud) is Cloud.LOCAL:
+    if not clients and cloud == Cloud.LOCAL.value:
         searched = (Cloud.LOCAL,)  # it was never started: it has answered that nothing is there
 
     def all_of_them() -> list[Receipt]:
         return _on_each(clients, lambda one: teardown.take_down(one, name, timeouts=timeouts, notify=notify))
 
-    with ExitStack() as held:
+    with about.ship(name), about.phase(about.DESTROY), ExitStack() as held:
         for where in searched:
             held.enter_context(teardown.alone_at(where, name))
         return _joined(name, teardown.finishing(all_of_them, notify), searched)
@@ -172,8 +179,10 @@ def reap(
         rule = reaper.Rule(owner=whose, now=clock.wall(), older_than=older_than)
         _swept(client, rule, timeouts, notify, hear, clock, dry_run=dry_run)
 
+    with about.phase(about.INVENTORY):
+        clients = _clients(cloud, timeouts, notify=notify)
     try:
-        _on_each(_clients(cloud, timeouts, notify=notify), sweep)
+        _on_each(clients, sweep)
     except CloudshipError as error:
         error.left += tuple(left for one in found for left in one.left)
         raise
@@ -196,8 +205,12 @@ def extend(
         ShipNotFound: there is none of that name.
     """
     ship = get(name, cloud=cloud, timeouts=timeouts, notify=notify)
-    (client,) = _clients(ship.cloud, timeouts, notify=notify)
-    with teardown.alone_at(ship.cloud, name, clock=clock, doing=locking.EXTENDED):
+    with (
+        about.ship(name),
+        about.phase(about.EXTEND),
+        teardown.alone_at(ship.cloud, name, clock=clock, doing=locking.EXTENDED),
+    ):
+        (client,) = _clients(ship.cloud, timeouts, notify=notify)
         droplet = client.droplet(ship.droplet_id)
         found = tags.of(droplet)
         expires = found.expires if found is not None else None
@@ -206,6 +219,10 @@ def extend(
             raise ConfigError("No tag can name an end that is so far away")
         teardown.extend(client, droplet, moment)
     return get(name, cloud=ship.cloud, timeouts=timeouts, notify=notify)
+
+
+def _on_two_clouds(name: str) -> AmbiguousShip:
+    return AmbiguousShip(f"{name} is on two clouds", next_step="say which: --cloud local or --cloud digitalocean")
 
 
 def configured_owner() -> str:
@@ -330,7 +347,7 @@ def _clients(
     start_local: clouds.Starter | None = None,
     notify: Notify = nobody,
 ) -> tuple[Client, ...]:
-    chosen = Cloud(cloud) if cloud is not None else None
+    chosen = choice(Cloud, cloud, "cloud") if cloud is not None else None
     found = tuple(
         Client(endpoint, timeouts=timeouts, notify=notify)
         for endpoint in clouds.reachable(chosen, start_local=start_local)

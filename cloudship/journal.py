@@ -8,9 +8,10 @@ leaves it, is passed over.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from cloudship import durable
@@ -31,6 +32,10 @@ class Entry:
     kind: str = ""
     label: str = ""  # the name that was asked for, or the id that was got
     tags: str = ""  # that were asked for with it, parted by blanks
+    price: float = 0.0  # USD an hour, of a droplet
+
+
+_FIELDS = frozenset(field.name for field in fields(Entry))
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Asked:
     at: float  # unix time
     id: str | None = None  # None: nobody has read the answer
     tags: tuple[str, ...] = ()  # that a create makes even where its droplet never comes to be
+    price: float = 0.0  # USD an hour
 
 
 class Journal:
@@ -56,9 +62,11 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def intend(self, launch: str, cloud: str, kind: Kind, label: str, tags: Sequence[str] = ()) -> None:
+    def intend(
+        self, launch: str, cloud: str, kind: Kind, label: str, tags: Sequence[str] = (), price: float = 0.0
+    ) -> None:
         """Write down what is about to be created; on return it is on the disk."""
-        self._write(Entry(time.time(), INTENT, launch, cloud, kind.value, label, " ".join(tags)))
+        self._write(Entry(time.time(), INTENT, launch, cloud, kind.value, label, " ".join(tags), price))
 
     def done(self, launch: str, cloud: str, kind: Kind, label: str) -> None:
         """Write down what was created."""
@@ -88,8 +96,9 @@ class Journal:
             if entry.cloud != cloud:
                 continue
             if entry.what == INTENT and entry.kind:
+                asked_with = tuple(entry.tags.split())
                 found[place] = Asked(
-                    entry.launch, Kind(entry.kind), entry.label, entry.at, tags=tuple(entry.tags.split())
+                    entry.launch, Kind(entry.kind), entry.label, entry.at, tags=asked_with, price=float(entry.price)
                 )
             elif entry.what == DONE and place in found:
                 found[place] = replace(found[place], id=entry.label)
@@ -129,9 +138,12 @@ class Journal:
 
 def _read(line: str) -> Entry | None:
     try:
-        entry = Entry(**json.loads(line))
-    except (ValueError, TypeError, RecursionError):
+        told = json.loads(line)
+        entry = Entry(**{key: value for key, value in told.items() if key in _FIELDS})  # a newer one may say more
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return None
     texts = (entry.what, entry.launch, entry.cloud, entry.kind, entry.label, entry.tags)
-    whole = isinstance(entry.at, (int, float)) and all(isinstance(text, str) for text in texts)
+    numbers = (entry.at, entry.price)
+    whole = all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers)
+    whole = whole and all(isinstance(text, str) for text in texts)
     return entry if whole and entry.kind in _KINDS else None

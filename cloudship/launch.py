@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from typing_extensions import Unpack
 
 from cloudship import (
+    about,
     appinfo,
     bootlog,
     checkouts,
@@ -31,18 +32,11 @@ from cloudship import (
     verdict,
 )
 from cloudship.background import Background
+from cloudship.choices import choice
 from cloudship.client import Client
 from cloudship.config import ConfigKeys
 from cloudship.draft import Draft
-from cloudship.errors import (
-    Abandoned,
-    BootFailed,
-    CloudshipError,
-    CommandFailed,
-    LeftBehind,
-    ShellError,
-    about,
-)
+from cloudship.errors import Abandoned, BootFailed, CloudshipError, CommandFailed, LeftBehind, ShellError
 from cloudship.events import Chosen, Event, Noted, Notify, Output, Phase, nobody
 from cloudship.models import CONTROL, Cloud, Droplet, DropletStatus, Kind, Left, OnFailure, Timeouts
 from cloudship.records import files_root, journal, launch_files
@@ -84,7 +78,8 @@ def up(
         UsageError: nothing was created.
         CloudshipError: a phase failed; what was created is gone again, or named in `left`.
     """
-    given = {"name": name, "cloud": Cloud(cloud) if cloud is not None else None, **config}
+    kept = choice(OnFailure, on_failure, "on_failure")
+    given = {"name": name, "cloud": choice(Cloud, cloud, "cloud") if cloud is not None else None, **config}
     limits, story = timeouts or Timeouts(), Story(notify or nobody, clock)
     with durable.workspace() as workspace:
         with story.phase(Phase.PLAN) as outcome:
@@ -99,9 +94,11 @@ def up(
                 story.tell(Noted(text=note))
             outcome.append(drawn.plan.app.why)
         folder = files_root(drawn.plan.cloud) / drawn.plan.name
-        with about(drawn.plan.name), locking.alone(folder, drawn.plan.name, now=clock.wall()):
-            _make_room(drawn, limits, clock, story.tell)
-            with _undone_on_failure(drawn, OnFailure(on_failure), limits, clock, story):
+        with about.ship(drawn.plan.name), ExitStack() as held:
+            with about.phase(Phase.PLAN.value):
+                held.enter_context(locking.alone(folder, drawn.plan.name, now=clock.wall()))
+                _make_room(drawn, limits, clock, story.tell)
+            with _undone_on_failure(drawn, kept, limits, clock, story):
                 ship = _launched(drawn, limits, clock, story)
                 _tie(asked.folder, ship, story)
             return ship
@@ -118,10 +115,10 @@ def _chosen(drawn: Draft) -> Chosen:
 def _launched(drawn: Draft, limits: Timeouts, clock: Clock, story: Story) -> Ship:
     plan, client, tell = drawn.plan, drawn.client, story.tell
     files = launch_files(plan.cloud, plan.name, plan.launch)
-    files.save_identity(drawn.launch_key)
-    files.pin((), drawn.host_key.public)
     book = journal()
     with story.phase(Phase.KEY) as outcome:
+        files.save_identity(drawn.launch_key)
+        files.pin((), drawn.host_key.public)
         key = creation.create_key(
             client,
             book,
@@ -134,7 +131,14 @@ def _launched(drawn: Draft, limits: Timeouts, clock: Clock, story: Story) -> Shi
         outcome.append(f"key {key.id}")
     with story.phase(Phase.CREATE) as outcome:
         droplet_id = creation.create_droplet(
-            client, book, plan.request(key.id), launch=plan.launch, timeouts=limits, clock=clock, notify=tell
+            client,
+            book,
+            plan.request(key.id),
+            launch=plan.launch,
+            timeouts=limits,
+            price=plan.price_hourly,
+            clock=clock,
+            notify=tell,
         )
         outcome.append(f"droplet {droplet_id}")
     with story.phase(Phase.ACTIVE) as outcome:
@@ -143,7 +147,8 @@ def _launched(drawn: Draft, limits: Timeouts, clock: Clock, story: Story) -> Shi
         outcome.append(f"{droplet.ip_address}, {droplet.image_name}")
     with rivals.noticing_its_end(client, plan, droplet):
         settled, release = _brought_up(drawn, droplet, limits, clock, story)
-    book.ended(plan.launch, plan.cloud.value)
+    with about.phase(Phase.ANSWER.value):
+        book.ended(plan.launch, plan.cloud.value)
     return Ship(client, settled, release=release, timeline=story.times, timeouts=limits)
 
 
@@ -223,8 +228,9 @@ def _delivered(drawn: Draft, shell: Shell, address: str, limits: Timeouts, clock
         if number is None:
             raise BootFailed("The push went through, yet no release was announced", evidence=said[-6:])
         outcome.append(f"release {number}")
-    early.result()
-    boot.wait_for("bootstrap", timeouts=limits, clock=clock, notify=tell)
+    with about.phase(Phase.BOOT.value):
+        early.result()
+        boot.wait_for("bootstrap", timeouts=limits, clock=clock, notify=tell)
     return number
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
-from cloudship import tags, teardown
+from cloudship import about, tags, teardown
 from cloudship.client import Client
 from cloudship.errors import CloudError, CloudshipError, ConfigError, NotFound, ShipBusy
 from cloudship.events import Noted, Notify, nobody
@@ -108,7 +108,8 @@ def reap(
     """
     if not tags.is_owner(rule.owner):
         raise ConfigError("reap needs an owner, as a tag names one: an empty one would be everybody")
-    found, done = candidates(client), []
+    with about.phase(about.INVENTORY):
+        found, done = candidates(client), []
     rule = rule if clock is None else replace(rule, now=client.now(clock))
     for candidate in found:
         done.append(_dealt_with(client, candidate, rule, take_down, alone, dry_run=dry_run))

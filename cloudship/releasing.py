@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cloudship import answers, git, verdict
+from cloudship import about, answers, git, verdict
 from cloudship.errors import BadAnswer, CommandFailed, ConfigError, ReleaseFailed, ShellError
-from cloudship.events import Noted, Notify, Output, nobody
+from cloudship.events import Noted, Notify, Output, Phase, nobody
 from cloudship.keys import LaunchFiles
 from cloudship.models import CONTROL, Release, Secret, Timeouts
 from cloudship.source import SourceTree
@@ -143,6 +143,11 @@ def store_settings(shell: Shell, settings: Mapping[str, Any]) -> None:
     ask(shell, ("settings-set",), json.dumps(dict(settings)).encode())
 
 
+def status(shell: Shell) -> dict[str, Any]:
+    """Ask the droplet how it is: bootstrap, releases, the app's process."""
+    return dict(_document(shell, "status"))
+
+
 def releases(shell: Shell) -> tuple[Release, ...]:
     """
     List the releases that are kept, newest first.
@@ -186,6 +191,11 @@ def scale(shell: Shell, counts: Mapping[str, int]) -> dict[str, int]:
     return {str(key): int(value) for key, value in json.loads(ask(shell, ("scale", *words))).items()}
 
 
+def logs_words(lines: int, process: str, since: str | None) -> tuple[str, ...]:
+    """Give the words that ask the droplet's program for what a process said."""
+    return ("logs", process, "-n", str(lines), *(() if since is None else ("--since", since)))
+
+
 def _released(shell: Shell, name: str, words: Sequence[str], stdin: bytes | None, notify: Notify) -> int:
     number = _carried(shell, name, words, stdin, notify)
     if number is None:
@@ -194,6 +204,11 @@ def _released(shell: Shell, name: str, words: Sequence[str], stdin: bytes | None
 
 
 def _carried(shell: Shell, name: str, words: Sequence[str], stdin: bytes | None, notify: Notify) -> int | None:
+    with about.phase(Phase.RELEASE.value):
+        return _decided(shell, name, words, stdin, notify)
+
+
+def _decided(shell: Shell, name: str, words: Sequence[str], stdin: bytes | None, notify: Notify) -> int | None:
     said: list[str] = []
 
     def hear(text: str) -> None:

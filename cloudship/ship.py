@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Self
 
-from cloudship import card, inventory, records, releasing, tags, teardown
-from cloudship.errors import BadAnswer, CommandFailed, KeyMissing, ShellUnreachable, ShipNotFound, about
-from cloudship.events import Notify, nobody
+from cloudship import about, card, inventory, records, releasing, tags, teardown
+from cloudship.errors import CommandFailed, KeyMissing, ShellUnreachable, ShipNotFound
+from cloudship.events import Notify, Phase, nobody
 from cloudship.models import CONTROL, Cloud, Droplet, PhaseTime, Receipt, Release, Result, Secret, Timeouts, rfc3339
 from cloudship.releasing import Place
 from cloudship.waiting import REAL
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from cloudship.deploy import Deployed
     from cloudship.keys import LaunchFiles
     from cloudship.ssh import Shell
+
+SSH = Phase.SSH.value
 
 
 class Ship:
@@ -130,12 +131,8 @@ class Ship:
             ShellError: nobody answers there, or not as us.
             BadAnswer: what it said is not the document that is expected.
         """
-        done = self.execute((CONTROL, "status"), check=True)
-        try:
-            told = json.loads(done.stdout)
-        except ValueError as error:
-            raise BadAnswer("The droplet's status is no JSON", evidence=done.stdout.splitlines()[:3]) from error
-        return dict(told)
+        with self.shell() as shell:
+            return releasing.status(shell)
 
     def run(
         self,
@@ -178,15 +175,16 @@ class Ship:
             ConfigError: there is no such process; with those that there are.
         """
         with self.shell() as shell:
-            return releasing.ask(shell, _logs_words(lines, process, since))
+            return releasing.ask(shell, releasing.logs_words(lines, process, since))
 
     def follow_logs(
         self, line: Callable[[str], None], *, lines: int = 100, process: str = "web", since: str | None = None
     ) -> int:
         """Hand every line that a process says to `line`, until the connection ends; 2 when there is none."""
         with self.shell() as shell:
-            return shell.stream((CONTROL, *_logs_words(lines, process, since), "-f"), line=line)
+            return shell.stream((CONTROL, *releasing.logs_words(lines, process, since), "-f"), line=line)
 
+    @about.phase(SSH)
     def follow_boot(self, line: Callable[[str], None], *, notify: Notify = nobody) -> int:
         """
         Hand every line of the first boot, cloud-init's and the bootstrap's, to `line` until it ended.
@@ -306,6 +304,7 @@ class Ship:
         with self.shell() as shell:
             return releasing.scale(shell, counts)
 
+    @about.phase(about.INVENTORY)
     def _check_launched(self) -> None:
         """Refuse while a launch makes the first release, and waits for that one to answer."""
         if self._keys() and (self.pending or 0) > self._client.now(REAL):
@@ -342,9 +341,11 @@ class Ship:
         """
         from cloudship.ssh import Shell
 
-        with about(self.name), Shell.connect(self.ip_address, files=self._keys(), limit=self._timeouts.ssh) as shell:
+        files, limit = self._keys(), self._timeouts.ssh
+        with about.ship(self.name), about.phase(SSH), Shell.connect(self.ip_address, files=files, limit=limit) as shell:
             yield shell
 
+    @about.phase(SSH)
     def _keys(self, *, early: bool = False) -> LaunchFiles:
         """Give the means to log in, `early` also to a host that has only the temporary key; or say what is missing."""
         lacking = self.files.lacking()
@@ -394,7 +395,3 @@ class Ship:
     def _repr_html_(self) -> str:
         """Show the ship in a notebook: state, URL, times."""
         return card.table(self.name, [*card.facts(self), *card.times(self.timeline)], links=frozenset({"url"}))
-
-
-def _logs_words(lines: int, process: str, since: str | None) -> tuple[str, ...]:
-    return ("logs", process, "-n", str(lines), *(() if since is None else ("--since", since)))

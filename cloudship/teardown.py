@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cloudship import checkouts, locking, records, tags
+from cloudship import about, checkouts, locking, records, tags
 from cloudship.client import TRANSIENT, Client
 from cloudship.errors import (
     CloudError,
@@ -71,14 +71,24 @@ def down(
         ShipBusy: something is to stay after all, with the reason; so does all that would have followed it.
     """
     limits = timeouts or Timeouts()
-    known = known_here(journal, client.cloud, files_root, name, launch)
-    try:
-        found = settled(client, name, launch, known, limits, clock, notify)
-    except CloudError as error:
-        if not known.asked:
-            raise
-        raise _unseen(client.cloud, name, known.asked, error) from error
-    work = _Teardown(client, limits, clock, notify, stays)
+    with about.phase(about.INVENTORY):
+        known = known_here(journal, client.cloud, files_root, name, launch)
+        try:
+            found = settled(client, name, launch, known, limits, clock, notify)
+        except CloudError as error:
+            if not known.asked:
+                raise
+            raise _unseen(client.cloud, name, known.asked, error) from error
+    with about.phase(about.DESTROY):
+        work = _destroyed(_Teardown(client, limits, clock, notify, stays), name, found)
+    touched = found.launches | {one.launch for one in known.asked} | ({launch} if launch else set()) | known.here
+    for ended in touched:
+        _forget(LaunchFiles(files_root / name / ended, ended), name, client.cloud, journal, notify)
+    return _receipt(client.cloud, name, found, work, client.now(clock))
+
+
+def _destroyed(work: _Teardown, name: str, found: Found) -> _Teardown:
+    """Destroy what was found, one after the other; gives back what did it, with how that went."""
     for droplet in found.droplets:
         work.attempt(Kind.DROPLET, str(droplet.id), partial(work.droplet, droplet), droplet.price_hourly)
     for tag in (*found.tags, *sorted(work.ends.difference(found.tags))) if not work.left else ():
@@ -86,11 +96,8 @@ def down(
     for key in found.keys:  # last, as it came first: its name leads whoever goes on from here to the launch's tags
         work.attempt(Kind.KEY, str(key.id), partial(work.key, key))
     if work.left:
-        raise _left_behind(client.cloud, name, work)
-    touched = found.launches | {one.launch for one in known.asked} | ({launch} if launch else set()) | known.here
-    for ended in touched:
-        _forget(LaunchFiles(files_root / name / ended, ended), name, client.cloud, journal, notify)
-    return _receipt(client.cloud, name, found, work, client.now(clock))
+        raise _left_behind(work.cloud, name, work)
+    return work
 
 
 def _forget(files: LaunchFiles, name: str, cloud: Cloud, journal: Journal, notify: Notify) -> None:
@@ -133,7 +140,7 @@ def take_down_alone(client: Client, name: str, *, clock: Clock = REAL, **more: A
     Raises:
         ShipBusy: somebody is; with who and since when.
     """
-    with alone_at(client.cloud, name, clock=clock):
+    with about.ship(name), about.phase(about.DESTROY), alone_at(client.cloud, name, clock=clock):
         return take_down(client, name, clock=clock, **more)
 
 
@@ -164,6 +171,7 @@ class _Teardown:
 
     def __init__(self, client: Client, limits: Timeouts, clock: Clock, notify: Notify, stays: Stays | None) -> None:
         self._client, self._limits, self._clock, self._notify = client, limits, clock, notify
+        self.cloud = client.cloud
         self._stays = stays
         self.destroyed: list[Destroyed] = []
         self.left: list[Left] = []
@@ -342,7 +350,8 @@ def _unseen(cloud: Cloud, name: str, asked: Sequence[Asked], cause: CloudError) 
     error = LeftBehind(
         f"What {name} made may still be there: {cause}", next_step=f"cloudship down {name} --cloud {cloud.value}"
     )
-    error.left = tuple(Left(kind=one.kind, id=one.id or one.label) for one in reversed(asked))
+    left = [Left(kind=one.kind, id=one.id or one.label, price_hourly=one.price) for one in asked]
+    error.left = tuple(reversed(left))
     return error
 
 

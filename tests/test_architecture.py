@@ -13,7 +13,7 @@ import cloudship
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "cloudship"
 LAYERS = {
-    **dict.fromkeys(("enums", "errors", "legible", "models", "events", "refusals"), 0),
+    **dict.fromkeys(("about", "choices", "enums", "errors", "legible", "models", "events", "refusals"), 0),
     **dict.fromkeys(("waiting", "tags", "durable", "journal", "keys", "source"), 1),
     **dict.fromkeys(("index", "render", "values", "config", "clouds", "card", "background"), 1),
     **dict.fromkeys(("plan", "appinfo", "story", "drawing", "answers", "verdict", "locking", "records"), 2),

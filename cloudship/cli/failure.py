@@ -18,7 +18,8 @@ from cloudship.legible import legible, typed
 
 USAGE, FAILED = 2, 1
 OWN_FAILURE = 255  # of `run`, which keeps the small numbers for the command that it ran
-_NOTHING_CREATED = ("plan", "key")  # phases that fail before anything exists: wrong use is told from misfortune
+# Phases before anything exists, in verbs that make something: there wrong use is told from misfortune.
+_NOTHING_CREATED = {"up": (None, "inventory", "plan", "key"), "deploy": (None, "inventory", "plan", "ssh")}
 MOST, LEFT = 12, 3  # lines of all, and of what is left
 # typer carries a click of its own since 0.20 or so; its public error leads to that one's base.
 _WRONG_USE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -102,7 +103,7 @@ def _status(error: CloudshipError | None, words: list[str]) -> int:
     """Give the exit status."""
     if verb(words) == "run":
         return OWN_FAILURE
-    if error is None or error.left or error.phase not in (None, *_NOTHING_CREATED):
+    if error is None or error.left or error.phase not in _NOTHING_CREATED.get(verb(words) or "", (error.phase,)):
         return FAILED
     return error.exit_status
 

@@ -60,6 +60,15 @@ def _blind(ground: Field, fault: dict[str, Any]) -> list[str]:
     return [] if may or len(creates) <= 1 else [f"{len(creates)} creates were asked for"]
 
 
+def _told_badly(ended: Ended) -> list[str]:
+    """Say what is wrong with the words of an error: one of the right length, that names its phase."""
+    _head, error, lines = ended.output.partition("error (phase ")
+    if not error:
+        return [f"no error names its phase: {ended.output[-400:]}"] if ended.status else []
+    long = len(lines.splitlines()) > 12
+    return ["the message is longer than a dozen lines"] if long else []
+
+
 def _carried_out(ground: Field, cases: list[Case]) -> dict[str, list[str]]:
     wrong = {}
     for verb, operation, skip, fault in cases:
@@ -71,8 +80,7 @@ def _carried_out(ground: Field, cases: list[Case]) -> dict[str, list[str]]:
             ended: Ended = getattr(ground, verb)(place)
         found = [] if ended.status in (0, 1, 2) else [f"it ended with {ended.status}: {ended.output[-400:]}"]
         found += _blind(ground, fault)
-        if "error" in ended.output and len(ended.output.partition("error")[2].splitlines()) > 14:
-            found.append("the message is longer than a dozen lines")
+        found += _told_badly(ended)
         found += oracle.judge(ground.box, place, ended)
         if found:
             wrong[f"{verb}: {operation} #{skip + 1} {fault}"] = found

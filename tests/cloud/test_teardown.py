@@ -146,8 +146,8 @@ def test_what_cannot_be_proved_gone_is_named_with_its_price(client: Client, tmp_
     client.__class__ = Stubborn
     with pytest.raises(LeftBehind) as caught:
         _down(client, tmp_path, "web")
-    assert [(Kind.DROPLET, str(number))] == [(one.kind, one.id) for one in caught.value.left]
-    assert "cloudship down web" in (caught.value.next_step or "")
+    assert [f"droplet {number}, $0.00893 an hour"] == [str(one) for one in caught.value.left]
+    assert ("destroy", True) == (caught.value.phase, "cloudship down web" in (caught.value.next_step or ""))
     assert "cloudship:ship:web" in client.tags()
 
 
@@ -287,7 +287,12 @@ class Interrupted(Lagging):
 
 def _created(client: Client, tmp_path: Path) -> int:
     return creation.create_droplet(
-        client, Journal(tmp_path / "j"), _request("web", "0123456789"), launch="0123456789", timeouts=FAST
+        client,
+        Journal(tmp_path / "j"),
+        _request("web", "0123456789"),
+        launch="0123456789",
+        timeouts=FAST,
+        price=0.00893,
     )
 
 
@@ -342,13 +347,13 @@ class Dead(Client):
 
 
 def test_what_may_be_left_is_named_even_where_the_api_is_silent(client: Client, tmp_path: Path) -> None:
-    """From the journal; and the command that finishes it."""
+    """From the journal, with its price; and the command that finishes it."""
     number = _created(client, tmp_path)
     client.__class__ = Dead
     with pytest.raises(LeftBehind, match="may still be there") as caught:
         _down(client, tmp_path, "web", launch="0123456789")
-    assert [(Kind.DROPLET, str(number))] == [(one.kind, one.id) for one in caught.value.left]
-    assert "cloudship down web" in (caught.value.next_step or "")
+    assert [f"droplet {number}, $0.00893 an hour"] == [str(one) for one in caught.value.left]
+    assert ("inventory", True) == (caught.value.phase, "cloudship down web" in (caught.value.next_step or ""))
 
 
 class Beside(Client):

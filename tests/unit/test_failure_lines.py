@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudship import errors
+from cloudship import about, errors
 from cloudship.cli import failure
+from cloudship.cli.interrupts import Interrupts
 from cloudship.errors import CloudshipError, UsageError
 from cloudship.legible import legible
 from cloudship.models import Kind, Left
@@ -71,6 +72,32 @@ def test_every_error_says_what_where_whether_what_is_left_and_what_to_do(
     jsonschema.validate(document, json.loads((root / "docs/schemas/error.json").read_text()))
 
 
+@pytest.mark.parametrize(
+    ("words", "phase", "status"),
+    [
+        (["up"], "plan", 2),
+        (["up"], "inventory", 2),
+        (["up"], "boot", 1),
+        (["deploy", "web"], "ssh", 2),
+        (["deploy", "web"], "release", 1),
+        (["rollback", "web"], "release", 2),
+        (["logs", "web"], "ssh", 2),
+        (["down", "web"], "destroy", 2),
+        (["down", "web"], None, 2),
+        (["run", "web", "--", "x"], "ssh", 255),
+    ],
+)
+def test_wrong_use_is_a_failure_where_something_was_made(words: list[str], phase: str | None, status: int) -> None:
+    """Only a launch and a deploy make something, and only from some phase on."""
+
+    def command() -> None:
+        error = errors.ConfigError("No")
+        error.phase = phase
+        raise error
+
+    assert status == failure.guarded(command, words, Interrupts(lambda: None, tidies=False))
+
+
 @pytest.mark.parametrize("kind", CLASSES)
 def test_the_tree_in_the_docstring_is_whole(kind: type[CloudshipError]) -> None:
     """Each class stands in it, and says when it happens."""
@@ -92,7 +119,7 @@ def test_an_error_with_nothing_more_is_short() -> None:
 
 def test_the_next_step_can_be_typed_as_it_is_where_the_ship_is_known() -> None:
     """The innermost that knows its name says it; where nobody does, NAME stands for it."""
-    with pytest.raises(CloudshipError) as caught, errors.about("outer"), errors.about("web"):
+    with pytest.raises(CloudshipError) as caught, about.ship("outer"), about.ship("web"):
         raise CloudshipError("Gone", next_step="cloudship show NAME")
     assert ("cloudship show web", "cloudship show web") == (
         failure.lines(caught.value)[-1].removeprefix("next: "),

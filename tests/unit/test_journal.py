@@ -31,8 +31,25 @@ def test_a_torn_last_line_is_passed_over(tmp_path: Path) -> None:
     assert ["k", "d"] == [entry.label for entry in book.entries()]
 
 
+def test_what_a_newer_release_adds_to_a_line_is_passed_over(tmp_path: Path) -> None:
+    """The rest of the line counts."""
+    place = tmp_path / "journal.jsonl"
+    Journal(place).intend("l", "local", Kind.DROPLET, "d", price=0.5)
+    place.write_text(place.read_text().replace("{", '{"region": "fra1", ', 1))
+    assert [("d", 0.5)] == [(one.label, one.price) for one in Journal(place).asked("local")]
+
+
 @pytest.mark.parametrize(
-    "damage", [b"\xff\xfe\n", b"[]\n", b"3\n", b'{"at": "x", "what": 1}\n', b"[" * 100_000 + b"\n"]
+    "damage",
+    [
+        b"\xff\xfe\n",
+        b"[]\n",
+        b"3\n",
+        b'{"at": "x", "what": 1}\n',
+        b'{"at": 1, "what": "intent", "launch": "x", "cloud": "local", "price": "dear"}\n',
+        b'{"at": 1, "what": "intent", "launch": "x", "cloud": "local", "price": NaN}\n',
+        b"[" * 100_000 + b"\n",
+    ],
 )
 def test_damage_costs_the_damaged_lines_alone(tmp_path: Path, damage: bytes) -> None:
     """Whatever a broken disk leaves there, the rest is read."""
