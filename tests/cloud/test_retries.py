@@ -95,7 +95,7 @@ ACTS: dict[str, tuple[bool, Act]] = {  # whether there is a ship first, and what
 
 @pytest.mark.parametrize("operation", AGAIN)
 def test_what_is_asked_for_again_and_what_is_not(cloud: Any, tmp_path: Path, operation: str) -> None:
-    """A create never, but where the API says that it had no effect; what takes away, until nothing shows it any more."""
+    """A create never, but where the API says that it had no effect; what takes away, until nothing shows it."""
     knobs, past = LocalCloud(cloud.url, cloud.token), [0.0]
 
     def sleep(seconds: float) -> None:

@@ -272,6 +272,8 @@ def test_reset_empties_everything_and_keeps_the_token(api: Api, knobs: LocalClou
         ("status", {"status": 500, "headers": {"a": "b\r\nc: d"}}, "one line"),
         ("delay", {}, "seconds"),
         ("reset", {"tymes": 1}, "tymes"),
+        ("reset", {"operation": "droplet_create"}, "nearest is 'droplets_create'"),
+        ("reset", {"operation": "volumes_*"}, "no operation"),
     ],
 )
 def test_a_fault_that_cannot_be_is_refused_by_its_field(
@@ -281,6 +283,20 @@ def test_a_fault_that_cannot_be_is_refused_by_its_field(
     with pytest.raises(ValueError, match=message):
         knobs.fault(kind, **more)
     assert [] == knobs.faults()
+
+
+@pytest.mark.parametrize(
+    ("operation", "struck"),
+    [("droplets_*", 2), ("droplets_get", 0), ("*_list", 2), ("GET /v2/dropl*", 1), ("* /v2/*", 3), (None, 3)],
+)
+def test_a_fault_is_for_the_requests_that_its_pattern_means(
+    api: Api, knobs: LocalCloud, operation: str | None, struck: int
+) -> None:
+    """By DigitalOcean's name of the operation, or by method and path."""
+    more = {} if operation is None else {"operation": operation}
+    knobs.fault("status", status=503, times=None, **more)
+    answers = [api("GET", "/v2/droplets"), api("GET", "/v2/account/keys"), api("POST", "/v2/droplets", ASKED)]
+    assert struck == [one.status_code for one in answers].count(503)
 
 
 def test_nobody_without_the_token_turns_the_knobs(api: Api) -> None:

@@ -31,6 +31,7 @@ def application(context: Context) -> ASGIApp:
     """Assemble the API of one local cloud."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.context = context
+    app.state.operations = frozenset(str(getattr(route, "name", "")) for kind in KINDS for route in kind.router.routes)
     for kind in KINDS:
         app.include_router(kind.router, prefix=_PREFIX)
     app.include_router(control.router, prefix=CONTROL)

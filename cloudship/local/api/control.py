@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cloudship.local.api.body import json_body
 from cloudship.local.api.context import Context, context
 from cloudship.local.errors import not_found, unprocessable
+from cloudship.local.faults import operations
 from cloudship.local.faults.book import Entry
 from cloudship.local.faults.values import ADAPTER
 from cloudship.local.transitions import Transitions
@@ -103,6 +104,9 @@ def add_fault(request: Request, body: Body) -> dict[str, Any]:
         fault = ADAPTER.validate_python(body)
     except ValidationError as error:
         raise unprocessable(_first(error)) from None
+    wanted = getattr(fault, "operation", None)
+    if wanted is not None and (why := operations.lacking(wanted, request.app.state.operations)) is not None:
+        raise unprocessable(f"operation: {why}")
     return {"id": context(request).faults.add(fault)}
 
 

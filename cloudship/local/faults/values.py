@@ -43,7 +43,7 @@ class Fault(BaseModel):
 
 
 class AnswerFault(Fault):
-    """A fault of one answer; DigitalOcean's operation id, `METHOD /v2/path` with `*`, or None for every request."""
+    """A fault of one answer; which, see `operations`, or None for every request."""
 
     operation: str | None = None
     effect: Effect = Effect.BEFORE

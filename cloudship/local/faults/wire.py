@@ -10,21 +10,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import re
 import socket
 import struct
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from email.utils import formatdate
-from fnmatch import fnmatchcase
 from http import HTTPStatus
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from cloudship.local.account.clock import CloudClock
-from cloudship.local.faults import values
+from cloudship.local.faults import operations, values
 from cloudship.local.faults.book import FaultBook
 from cloudship.local.faults.record import Record, readable
 from cloudship.local.faults.values import AnswerFault, Effect
@@ -252,13 +250,7 @@ def _replay(data: bytes, receive: Receive) -> Receive:
 
 
 def _fits(fault: AnswerFault, scope: Scope, operation: str | None) -> bool:
-    wanted = fault.operation
-    if wanted is None or wanted == operation:
-        return True
-    match = re.fullmatch(r"([A-Z*]+) (/.*)", wanted)
-    if match is None:
-        return False
-    return match.group(1) in ("*", scope["method"]) and fnmatchcase(scope["path"], match.group(2))
+    return fault.operation is None or operations.fits(fault.operation, scope["method"], scope["path"], operation)
 
 
 def _status(fault: AnswerFault | None, answer: _Answer) -> int | None:
