@@ -1,6 +1,8 @@
 # One command to see it work, one to take it away, one to run every test. Each sets up what is missing.
 SHELL := /bin/sh
 VENV := .venv
+# Another one, where several are installed: make PYTHON=python3.12 install
+PYTHON ?= python3
 BIN := $(VENV)/bin
 DEMO := examples/flask-hello
 NAME := flask-hello
@@ -27,10 +29,10 @@ help:
 
 # A fresh Debian or Ubuntu has python3 without venv and pip.
 $(BIN)/python:
-	@python3 -m venv $(VENV) 2>/dev/null || { \
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { \
 	  echo "installing python3-venv" >&2; rm -rf $(VENV); \
 	  $(SUDO) apt-get -qq update && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq -y install python3-venv >/dev/null && \
-	  python3 -m venv $(VENV); }
+	  $(PYTHON) -m venv $(VENV); }
 
 $(INSTALLED): $(BIN)/python pyproject.toml requirements.lock
 	@echo "installing cloudship into $(VENV)" >&2

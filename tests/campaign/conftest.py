@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -90,6 +91,16 @@ class Field:
     def run(self, words: list[str], place: Path, act: Act | None = None) -> Ended:
         """Run any other verb in a fork."""
         return self._run([*words, "--cloud", "local"], place, act)
+
+    def do(self, words: list[str], place: Path, mutate: Callable[[], None], *, later: bool = False) -> Ended:
+        """Run a command in a fork in which something was changed first; two hours later, as a sweep."""
+
+        def both() -> None:
+            mutate()
+            if later:
+                _two_hours_later()
+
+        return self._run(words, place, None, both)
 
     def on_terminal(self, verb: str, place: Path, closed_at: Point | None = None, columns: int = 80) -> Ended:
         """Run a verb on a terminal of its own, which is closed at a point."""
@@ -181,6 +192,8 @@ def _watched(command: object, place: Path, seen: Path) -> list[Point]:
 def field_of_cases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
     """Give a worker its cloud, and an app to launch."""
     preload()
+    gc.collect()
+    gc.freeze()  # what is here now stays; no collection has to go through it, in this process either
     folder = tmp_path_factory.mktemp("campaign")
     app = folder / "tiny"
     app.mkdir()

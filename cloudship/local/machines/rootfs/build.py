@@ -27,6 +27,8 @@ _HOSTS_AFFAIR = (  # time and network
     "systemd-resolved.service",
     "systemd-timesyncd.service",
 )
+# A droplet asks its mirror what has changed, which takes a moment; to fetch and unpack all lists takes it seconds.
+_KEPT = "--skip=cleanup/apt/lists"
 _NO_SSHD_SOCKET = ("etc/systemd/system/sockets.target.wants/ssh.socket",)
 
 
@@ -90,7 +92,7 @@ def _remove(tree: Path) -> None:
 
 
 def _bootstrap(recipe: Recipe, target: Path, tell: Tell, lock: int) -> None:
-    words = ["mmdebstrap", "--variant=minbase", "--mode=root", "--format=directory"]
+    words = ["mmdebstrap", "--variant=minbase", "--mode=root", "--format=directory", _KEPT]
     words += [f"--include={','.join(recipe.packages)}", *(f"--aptopt={line}" for line in recipe.host.apt)]
     words += [recipe.codename, str(target), "-"]
     try:
@@ -147,9 +149,8 @@ def _prepare(recipe: Recipe, root: Path) -> None:
         "systemd-timesyncd.service",
     ):
         _mask(root, name)  # the host keeps the time and the network
-    shutil.rmtree(root / "var/lib/apt/lists", ignore_errors=True)
-    (root / "var/lib/apt/lists/partial").mkdir(parents=True)
     _ways_to_the_world(recipe, root)
+    subprocess.run(["chroot", str(root), "apt-cache", "-q", "gencaches"], check=True, capture_output=True)
 
 
 def _ways_to_the_world(recipe: Recipe, root: Path) -> None:

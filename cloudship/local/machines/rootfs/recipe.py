@@ -30,7 +30,7 @@ PACKAGES = (
     "systemd-sysv",
     "systemd-timesyncd",
 )
-LAYOUT = 6  # raise it when `build` prepares a root file system differently: the cache key holds it
+LAYOUT = 7  # raise it when `build` prepares a root file system differently: the cache key holds it
 
 # Slug, then what the name promises: distribution, version, and the codename that a mirror knows it by.
 IMAGES: dict[str, tuple[str, str, str]] = {

@@ -1,0 +1,85 @@
+"""T7, the bodies: whatever one thing in an answer becomes, nothing is left, and nobody sees a traceback."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from campaign import oracle
+from campaign.case import Ended
+from campaign.conftest import SOAK, Field, not_one_ship, record, told
+from campaign.mutation import changing_answers
+
+SHARDS, BODIES = 8, 8000 if SOAK else 2000
+MAKING = ("up", "up", "up", "down", "down", "reap")  # each with a ship of its own
+ASKING = ("list", "show", "extend", "reap --dry-run")  # all of them about one that stays
+VERBS = (*MAKING, *(ASKING * 4)[:14])  # of which twenty cases are
+
+
+def _words(ground: Field, verb: str) -> list[str]:
+    if verb in ("show", "reap --dry-run"):
+        return [*verb.split(), *([ground.ship] if verb == "show" else []), "--json", "--cloud", "local"]
+    return ground.words(verb)
+
+
+def _ask(ground: Field, verb: str, number: int, calls: int, place: Path) -> Ended:
+    """Run a verb, one of whose answers is changed, or all from one on."""
+    luck = random.Random(number)  # noqa: S311  the same cases every time
+    at, times = luck.randrange(calls), luck.choice([1, 1, None])
+    return ground.do(_words(ground, verb), place, changing_answers(at, times, luck), later=verb == "reap")
+
+
+def _calls(ground: Field, verb: str, place: Path) -> int:
+    """Count the answers of a verb that nothing is done to."""
+    ground.box.knobs.clear_requests()
+    ended = ground.do(_words(ground, verb), place, lambda: None, later=verb == "reap")
+    assert ended.status == 0, ended.output
+    return len(ground.box.knobs.requests())
+
+
+def _wrong(ended: Ended) -> list[str]:
+    found = [] if ended.status in (0, 1, 2) else [f"it ended with {ended.status}: {ended.output[-400:]}"]
+    found += [f"a traceback: {ended.output[-600:]}"] if "Traceback (most" in ended.output else []
+    found += [f"unforeseen: {ended.output[-400:]}"] if "did not foresee" in ended.output else []
+    return found
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_a_command_that_changes_something_reads_changed_bodies(ground: Field, shard: int) -> None:
+    """A launch, a teardown, a sweep: after `down` the account is what it was."""
+    wrong, calls = {}, {}
+    for verb in dict.fromkeys(MAKING):
+        place = ground.place()
+        ground.prepare(verb, place)
+        calls[verb] = _calls(ground, verb, place)
+        assert [] == oracle.judge(ground.box, place, ground.down(place))
+    numbers = [one for one in range(shard, BODIES, SHARDS) if VERBS[one // SHARDS % len(VERBS)] in MAKING]
+    for number in numbers:
+        verb, place = VERBS[number // SHARDS % len(VERBS)], ground.place()
+        ground.prepare(verb, place)
+        ended = _ask(ground, verb, number, calls[verb], place)
+        if found := _wrong(ended) + oracle.judge(ground.box, place, ended):
+            wrong[f"{verb}, case {number}"] = [*found, ended.output[-300:]]
+    record("T7 changed bodies", cases=len(numbers), points=sum(calls.values()))
+    assert not wrong, told(wrong)
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_a_command_that_asks_reads_changed_bodies(ground: Field, shard: int) -> None:
+    """A listing, a look, more time, a sweep that only tells: the ship stays, with an end, and no other object goes."""
+    place = ground.place()
+    launched = ground.up(place, None, "--ttl", "1h")
+    assert launched.status == 0, launched.output
+    wrong, calls = {}, {verb: _calls(ground, verb, place) for verb in ASKING}
+    numbers = [one for one in range(shard, BODIES, SHARDS) if VERBS[one // SHARDS % len(VERBS)] in ASKING]
+    for number in numbers:
+        verb = VERBS[number // SHARDS % len(VERBS)]
+        ended = _ask(ground, verb, number, calls[verb], place)
+        if found := _wrong(ended) + not_one_ship(ground):
+            wrong[f"{verb}, case {number}"] = [*found, ended.output[-300:]]
+    record("T7 changed bodies", cases=len(numbers), points=sum(calls.values()))
+    left = oracle.judge(ground.box, place, launched)
+    assert not wrong, told(wrong)
+    assert [] == left
