@@ -69,8 +69,10 @@ tools:
 	  $(SUDO) apt-get -qq update && \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install iptables sudo >/dev/null; }
 
-test: check tools
-	@$(BIN)/cloudship local setup --yes
+# The root file system is built by one core, and mypy reads with another.
+test: install tools
+	@$(BIN)/cloudship local setup --yes & building=$$!; \
+	$(MAKE) --no-print-directory check; checked=$$?; wait $$building && exit $$checked
 	$(call in_memory,-n 3 --dist load --maxschedchunk 2 -m "not booted and not live")
 	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "booted or live"
 

@@ -130,10 +130,27 @@ def workspace() -> Iterator[Path]:
     """
     try:
         made = TemporaryDirectory(prefix="cloudship-", ignore_cleanup_errors=True)
+        kept_back = os.open(made.name, os.O_RDONLY)
     except OSError as error:
         raise fault(error, Path("The folder for temporary files"), "TMPDIR") from error
-    with made as name:
-        yield Path(name)
+    try:
+        yield Path(made.name)
+    finally:
+        os.close(kept_back)  # for who may open no more files: one is enough, see below
+        made.cleanup()
+        if os.path.lexists(made.name):
+            _walked_away(Path(made.name))
+
+
+def _walked_away(folder: Path) -> None:
+    """Take a folder of ours away with one open file at a time, where Python's own way wants one for each level."""
+    for place, folders, files in os.walk(folder, topdown=False):
+        for one in (*files, *folders):
+            path = Path(place, one)
+            with suppress(OSError):  # it is not worth keeping, and nobody can do more about it
+                path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    with suppress(OSError):
+        folder.rmdir()
 
 
 @contextmanager

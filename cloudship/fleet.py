@@ -301,7 +301,8 @@ def _swept(
         return teardown.alone_at(client.cloud, name, clock=clock)
 
     reaper.reap(client, rule, take_down, dry_run=dry_run, told=told, clock=clock, alone=alone)
-    reaper.sweep_tags(client, client.now(clock), notify, told=told, dry_run=dry_run)
+    with about.phase(about.INVENTORY):
+        reaper.sweep_tags(client, client.now(clock), notify, told=told, dry_run=dry_run)
 
 
 def _down_as_listed(ship: Ship, notify: Notify, timeouts: Timeouts | None) -> Receipt:

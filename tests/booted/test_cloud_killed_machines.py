@@ -19,7 +19,7 @@ from crashes import CrashBox
 
 from cloudship.local import control
 
-LIVES = 1000 if SOAK else 4  # each has a kill in every one of its moments; no more than there are steps
+LIVES = 1000 if SOAK else 2  # each has a kill in every one of its moments; no more than there are steps
 LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 ASKED = {"name": "web", "size": "s-1vcpu-512mb-10gb", "image": "ubuntu-20-04-x64"}
 

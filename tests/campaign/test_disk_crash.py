@@ -48,7 +48,7 @@ def test_a_crash_anywhere_leaves_what_a_fresh_process_can_work_with(
 ) -> None:
     """`list` and `down`, or another `up`, end well and leave nothing, although listings lag behind the lost launch."""
     del ground
-    wrong, cases = {}, _states(machine)[shard::SHARDS]
+    wrong, cases = {}, _states(machine)[shard :: SHARDS * (1 if SOAK else 3)]
     for number, state in enumerate(cases):
         found = machine.judge(state, again=number % AGAIN == 0)
         if found:

@@ -27,8 +27,8 @@ TOML = "build = 'echo built > built'\nrelease = 'true'\nshared = ['data']\nwatch
 PROCFILE = "web: gunicorn app:app\nworker: sleep 600\n"
 WATCHED = TOML.replace("watch = 0", "watch = 5")
 VERBS = ("release", "rollback", "env", "settle", "go back")  # the last two: what follows a switch
-# In CI every second point, or fourth; other ones for a kill than for a power cut.
-STEPS = dict.fromkeys(VERBS, 1) if SOAK else {"release": 2, "rollback": 2, "env": 2, "settle": 4, "go back": 4}
+# In CI every fourth point, or eighth; other ones for a kill than for a power cut.
+STEPS = dict.fromkeys(VERBS, 1) if SOAK else {"release": 4, "rollback": 4, "env": 4, "settle": 8, "go back": 8}
 
 
 @pytest.fixture

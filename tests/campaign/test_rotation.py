@@ -228,7 +228,7 @@ def _is_script(script: bytes) -> bool:
 def test_a_droplet_that_is_cut_off_at_any_line_answers_with_a_key_that_is_known(ground: Ground, name: str) -> None:
     """With the temporary one or its own: the script killed before each line, or the power lost there."""
     wrong, reached, scripts = {}, 0, _cut_scripts(CUTS[name])
-    chosen = scripts if SOAK else scripts[:: 2 if "power" in name else 1]
+    chosen = scripts if SOAK else scripts["power" in name :: 2]  # the ones here, the others there
     for where, script in chosen:
         ground.anew()
         ended = _with_power_lost(ground, script) if "power" in name else ground.rotate(lambda _point: None, script)

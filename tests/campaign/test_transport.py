@@ -20,7 +20,7 @@ from campaign.conftest import SOAK, Field, record, told
 from campaign.faraway import Faraway, Lookup, Row, played, row
 from campaign.relay import HOST, TOKEN, Answer, Exchange, Greeting, Plan, reset
 
-SHARDS, CASES = 8, 900 if SOAK else 120
+SHARDS, CASES = 8, 900 if SOAK else 60
 SECONDS = 45.0  # of a whole case, on whatever machine; the clock of its waits is stepped
 _RAW = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
 

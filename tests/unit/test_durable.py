@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -124,6 +126,31 @@ def test_a_temporary_folder_that_cannot_be_made_is_told(tmp_path: Path, monkeypa
     with pytest.raises(StorageError, match="temporary") as caught, durable.workspace():
         pass
     assert "TMPDIR" in str(caught.value.next_step)
+
+
+@pytest.mark.parametrize("more", [0, 1, 3, 20])
+def test_a_temporary_folder_goes_where_a_process_may_open_no_more_files(more: int) -> None:
+    """However deep it is, and whatever links lie in it; what they lead to stays."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held: list[int] = []
+    try:
+        with durable.workspace() as folder:
+            deep = folder.joinpath(*"abcdefgh")
+            deep.mkdir(parents=True)
+            (deep / "file").touch()
+            (deep / "link").symlink_to(Path(__file__).parent)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+            with suppress(OSError):
+                while True:
+                    held.append(os.open(os.devnull, os.O_RDONLY))
+            for _ in range(more):
+                os.close(held.pop())
+        assert not folder.exists()
+    finally:
+        for one in held:
+            os.close(one)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert Path(__file__).exists()
 
 
 def test_a_lock_that_cannot_be_made_is_told(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import hmac
 import re
 import time
 import uuid
+from functools import lru_cache
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -47,8 +48,13 @@ def application(context: Context) -> ASGIApp:
 
 def _operation(scope: Scope) -> str | None:
     """Name the operation of a request as DigitalOcean's document does, which is how our routes are called."""
-    inner = {**scope, "path": scope["path"].removeprefix(_PREFIX)}
-    if inner["path"] == scope["path"]:
+    return _named(scope["method"], scope["path"])
+
+
+@lru_cache(maxsize=1024)  # who waits asks the same again and again, and to go through all routes takes its time
+def _named(method: str, path: str) -> str | None:
+    inner = {"type": "http", "method": method, "path": path.removeprefix(_PREFIX), "root_path": ""}
+    if inner["path"] == path:
         return None
     for kind in KINDS:
         for route in kind.router.routes:
