@@ -58,7 +58,7 @@ def deploy(
         WaitTimeout: it went live on the droplet, yet does not answer from outside.
     """
     story = Story(notify, clock)
-    with about.ship(place.name), durable.workspace() as workspace:
+    with about.ship(place.name), about.phase(Phase.PLAN.value), durable.workspace() as workspace:
         with story.phase(Phase.PLAN) as outcome:
             asked = request.read(source, {**given, "name": place.name}, config_file, workspace)
             git.check_ssh()

@@ -143,7 +143,12 @@ def _read(line: str) -> Entry | None:
     except (ValueError, TypeError, AttributeError, RecursionError):
         return None
     texts = (entry.what, entry.launch, entry.cloud, entry.kind, entry.label, entry.tags)
-    numbers = (entry.at, entry.price)
-    whole = all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers)
-    whole = whole and all(isinstance(text, str) for text in texts)
+    whole = all(isinstance(text, str) for text in texts) and all(map(_is_number, (entry.at, entry.price)))
     return entry if whole and entry.kind in _KINDS else None
+
+
+def _is_number(told: object) -> bool:
+    try:
+        return isinstance(told, (int, float)) and math.isfinite(told)
+    except OverflowError:
+        return False

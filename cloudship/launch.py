@@ -81,7 +81,7 @@ def up(
     kept = choice(OnFailure, on_failure, "on_failure")
     given = {"name": name, "cloud": choice(Cloud, cloud, "cloud") if cloud is not None else None, **config}
     limits, story = timeouts or Timeouts(), Story(notify or nobody, clock)
-    with durable.workspace() as workspace:
+    with about.phase(Phase.PLAN.value), durable.workspace() as workspace:
         with story.phase(Phase.PLAN) as outcome:
             file = Path(config_file) if config_file is not None else None
             asked = request.read(source, given, file, workspace)

@@ -120,12 +120,14 @@ def noticing_its_end(client: Client, plan: Plan, droplet: Droplet) -> Iterator[N
     except CloudshipError as error:
         if not inventory.is_gone(client, droplet):
             raise
-        raise ShipBusy(
+        taken = ShipBusy(
             f"{plan.name} was taken down from elsewhere while it was being launched: droplet {droplet.id}, there since "
             f"{droplet.created_at:%Y-%m-%d %H:%M:%S} UTC, is gone",
             next_step=f"launch it again; whether somebody else has: cloudship show {plan.name}",
             evidence=[error.message],
-        ) from error
+        )
+        taken.phase = error.phase
+        raise taken from error
 
 
 def whole_again(client: Client, plan: Plan, droplet_id: int) -> Droplet:

@@ -1,7 +1,7 @@
 """
 Run the campaigns, in full, and keep their figures; write these, with the text around them, into `docs/reliability.md`.
 
-    make_reliability.py [WORD ...]       those whose file has a word in its name; all without one
+    make_reliability.py [WORD ...]       those whose file is called so, or has the word in its name; all without one
     make_reliability.py --report FILE    runs nothing: takes what `make test` wrote where CAMPAIGN_REPORT led it
 
 A campaign is a file of tests, and each is kept as soon as it has passed. What passed with the very same code is not run
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -233,7 +234,14 @@ def _passed(file: str, runs: dict[str, Run], code: str) -> bool:
 def _files(words: list[str]) -> list[str]:
     places = [path for pattern in (*WITHOUT_MACHINES, *ON_MACHINES) for path in sorted(ROOT.glob(pattern))]
     files = [str(path.relative_to(ROOT)) for path in places if "record(" in path.read_text(encoding="utf-8")]
-    return [file for file in files if not words or any(word in Path(file).stem for word in words)]
+    stems = {Path(file).stem: file for file in files}
+    meant = [_meant(word, stems) for word in words]
+    return [file for stem, file in stems.items() if not words or any(stem in some for some in meant)]
+
+
+def _meant(word: str, stems: Iterable[str]) -> list[str]:
+    """Name the file that is called so, or else those that have the word in their names."""
+    return [f"test_{word}"] if f"test_{word}" in stems else [stem for stem in stems if word in stem]
 
 
 def _code() -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from campaign import case, cloudbox, oracle, points, terminal
+from campaign.anchored import Anchored
 from campaign.case import Ended
 from campaign.cloudbox import SHIP, CloudBox
 from campaign.points import Point
@@ -43,6 +44,7 @@ class Field:
     wire: float = case.PATIENT  # seconds that one request may take
     traces: dict[str, list[Point]] = field(default_factory=dict)
     calls: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    anchors: dict[tuple[str, bool], Anchored] = field(default_factory=dict)
 
     @property
     def values(self) -> Path:
@@ -69,8 +71,10 @@ class Field:
     def prepare(self, verb: str, place: Path) -> None:
         """Bring about what a verb is for: a ship, and for `reap` one whose time will be over."""
         if verb != "up":
-            ready = self.up(place, None, *(("--ttl", "1h") if verb == "reap" else ()))
-            assert ready.status == 0, ready.output
+            which = (self.ship, verb == "reap")
+            if which not in self.anchors:
+                self.anchors[which] = Anchored(self, ends=verb == "reap")
+            self.anchors[which].again(self, place)
 
     def up(self, place: Path, act: Act | None = None, *more: str) -> Ended:
         """Launch the ship in a fork."""

@@ -6,16 +6,15 @@ import dataclasses
 import itertools
 import json
 import random
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from orders import order
 
 from campaign import oracle, schedule, serial
+from campaign.anchored import HOUR, Anchored
 from campaign.case import Ended
 from campaign.conftest import SOAK, Field, record, told
 from campaign.schedule import Command, Preempted, Shuffled
@@ -29,7 +28,6 @@ VERBS = ("up", "down", "deploy", "extend", "reap", "list")
 YARD = "yard"  # nothing foreign carries its tag: whoever takes that away at the wrong moment takes it from a ship
 MOST_STEPS, PREEMPTIONS = 36, 3
 LAGS = (0, 0, 0, 10, 60)  # seconds
-HOUR = 3600
 
 
 @dataclass(frozen=True)
@@ -77,34 +75,10 @@ def _crowds() -> list[Case]:
     return found
 
 
-class Anchored:
-    """A ship whose time is over, launched once and then put back as it was: in the account, and on its machine."""
-
-    def __init__(self, yard: Field) -> None:
-        self._place = yard.place()
-        ready = yard.up(self._place, None, "--ttl", "1h")
-        assert ready.status == 0, ready.output
-        ((self._droplet, name, self._tags),) = yard.box.account().droplets - yard.box.baseline.droplets
-        ((self._key, key),) = yard.box.account().keys - yard.box.baseline.keys
-        self._name, self._key_name, self._public = name, key, yard.box.client.ssh_key(self._key).public_key
-        yard.box.knobs.advance(2 * HOUR)
-        yard.box.clean()
-
-    def again(self, yard: Field, place: Path) -> None:
-        """Put it back, on a machine."""
-        key = yard.box.client.create_key(self._key_name, self._public).id
-        droplet = yard.box.client.create_droplet(order(self._name, self._tags, ssh_keys=(key,)))
-        shutil.copytree(self._place, place, symlinks=True)
-        journal = place / "state" / "journal.jsonl"
-        told = journal.read_text(encoding="utf-8")
-        told = told.replace(f'"{self._key}"', f'"{key}"').replace(f'"{self._droplet}"', f'"{droplet}"')
-        journal.write_text(told, encoding="utf-8")
-
-
 @pytest.fixture(scope="module")
 def anchored(field_of_cases: Field) -> Anchored:
     """Launch such a ship once for all cases of a worker."""
-    return Anchored(dataclasses.replace(field_of_cases, ship=YARD, folder=field_of_cases.place()))
+    return Anchored(dataclasses.replace(field_of_cases, ship=YARD, folder=field_of_cases.place()), ends=True)
 
 
 @pytest.fixture

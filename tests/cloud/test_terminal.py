@@ -68,7 +68,7 @@ def test_a_second_ctrl_c_says_what_may_be_left_and_gives_the_terminal_back(
 ) -> None:
     """At once, with the command that takes it down; the cursor is there again."""
     screen = launch(80)
-    LocalCloud(cloud.url, cloud.token).fault("delay", operation="droplets_*", seconds=30, times=None)
+    LocalCloud(cloud.url, cloud.token).fault("delay", operation="droplets_*", seconds=10, times=None)
     screen.interrupt()
     screen.wait_for(lambda text: "once more to stop waiting" in text)
     screen.interrupt()

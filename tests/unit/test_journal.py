@@ -48,6 +48,7 @@ def test_what_a_newer_release_adds_to_a_line_is_passed_over(tmp_path: Path) -> N
         b'{"at": "x", "what": 1}\n',
         b'{"at": 1, "what": "intent", "launch": "x", "cloud": "local", "price": "dear"}\n',
         b'{"at": 1, "what": "intent", "launch": "x", "cloud": "local", "price": NaN}\n',
+        b'{"at": 1' + b"0" * 400 + b', "what": "intent", "launch": "x", "cloud": "local"}\n',
         b"[" * 100_000 + b"\n",
     ],
 )
