@@ -93,8 +93,13 @@ def _destroyed(work: _Teardown, name: str, found: Found) -> _Teardown:
         work.attempt(Kind.DROPLET, str(droplet.id), partial(work.droplet, droplet), droplet.price_hourly)
     for tag in (*found.tags, *sorted(work.ends.difference(found.tags))) if not work.left else ():
         work.attempt(Kind.TAG, tag, partial(work.tag, tag, frozenset(one.id for one in found.droplets)))
-    for key in found.keys:  # last, as it came first: its name leads whoever goes on from here to the launch's tags
-        work.attempt(Kind.KEY, str(key.id), partial(work.key, key))
+    # Last, as they came first: their names lead whoever goes on from here, on any machine, to their launches' tags.
+    lead = any(one.kind is Kind.TAG for one in work.left)
+    for key in found.keys:
+        if lead:
+            work.leave(Kind.KEY, str(key.id), "it leads to the tag that stays")
+        else:
+            work.attempt(Kind.KEY, str(key.id), partial(work.key, key))
     if work.left:
         raise _left_behind(work.cloud, name, work)
     return work
@@ -189,14 +194,18 @@ class _Teardown:
         except CloudshipError as error:
             if isinstance(error, ShipBusy) and not self.destroyed:
                 raise  # all of it stays, which is no failure; a part that stays is one
-            left = Left(kind=kind, id=number, price_hourly=price)
-            self.left.append(left)
-            self.reasons.append(f"{left}: {error}")
-            self._notify(Remained.of(left))
+            self.leave(kind, number, str(error), price)
         else:
             self.destroyed.append(Destroyed(kind=kind, id=number))
             if kind is not Kind.TAG:
                 self._notify(Gone(kind=kind.value, id=number))
+
+    def leave(self, kind: Kind, number: str, why: str, price: float = 0.0) -> None:
+        """Remember, and tell, that an object stays."""
+        left = Left(kind=kind, id=number, price_hourly=price)
+        self.left.append(left)
+        self.reasons.append(f"{left}: {why}")
+        self._notify(Remained.of(left))
 
     def droplet(self, droplet: Droplet) -> None:
         """Destroy a droplet: asked until it is taken, looked for until it is gone, asked again if it stays."""

@@ -275,7 +275,7 @@ CASES: dict[str, tuple[Prepare, dict[str, Any], set[str]]] = {
     "403 for the end of one": (_status(403, "DELETE /v2/droplets/<dead>"), {}, {"dead"}),
     "403 for a look at one": (_status(403, "GET /v2/droplets/<dead>"), {}, {"dead", "dead's key"}),
     "403 for a key": (_status(403, "DELETE /v2/account/keys/<dead's key>"), {}, {"dead's key"}),
-    "403 for every tag": (_status(403, "DELETE /v2/tags/*"), {}, set()),
+    "403 for every tag": (_status(403, "DELETE /v2/tags/*"), {}, {"dead's key", "over's key"}),  # they lead to the tags
     "500 for the end of one": (_status(500, "DELETE /v2/droplets/<dead>"), {}, {"dead"}),
     "an event that is pending for ever": (
         _status(422, "DELETE /v2/droplets/<dead>", message="Droplet already has a pending event."),

@@ -338,6 +338,31 @@ def test_an_interrupted_create_of_long_ago_is_looked_for_once(client: Client, tm
     assert () == _down(client, tmp_path, "web", clock=late).destroyed
 
 
+class Clinging(Client):
+    """A client that may not take tags away."""
+
+    def delete_tag(self, tag: str) -> None:
+        """Be refused."""
+        raise Unprocessable(f"{tag} stays", status=422)
+
+
+def test_a_key_stays_as_long_as_the_tags_that_it_leads_to(client: Client, tmp_path: Path) -> None:
+    """With the droplet gone nothing else names the launch to another machine, which then ends what was begun."""
+    _ship(client, "web", "0123456789")
+    client.__class__ = Clinging
+    with pytest.raises(LeftBehind) as caught:
+        _down(client, tmp_path / "here", "web")
+    assert {Kind.TAG, Kind.KEY} == {one.kind for one in caught.value.left}
+    assert any("it leads to the tag that stays" in line for line in caught.value.evidence)
+    client.__class__ = Client
+    _down(client, tmp_path / "elsewhere", "web")
+    droplets, keys, left = _account(client)
+    assert (set(), set()) == (droplets, keys)
+    assert left <= {"cloudship:by:me", "cloudship:pending:4102444800"}, (
+        "an owner's, and one that reap takes in its time"
+    )
+
+
 class Dead(Client):
     """A client of an API that went away."""
 
