@@ -93,11 +93,12 @@ def _destroyed(work: _Teardown, name: str, found: Found) -> _Teardown:
         work.attempt(Kind.DROPLET, str(droplet.id), partial(work.droplet, droplet), droplet.price_hourly)
     for tag in (*found.tags, *sorted(work.ends.difference(found.tags))) if not work.left else ():
         work.attempt(Kind.TAG, tag, partial(work.tag, tag, frozenset(one.id for one in found.droplets)))
-    # Last, as they came first: their names lead whoever goes on from here, on any machine, to their launches' tags.
-    lead = any(one.kind is Kind.TAG for one in work.left)
+    # Last, as they came first: their names lead whoever goes on from here, on any machine, to their launches' tags. A
+    # droplet that only seems to stay leads nobody there.
+    lead = bool(work.left)
     for key in found.keys:
         if lead:
-            work.leave(Kind.KEY, str(key.id), "it leads to the tag that stays")
+            work.leave(Kind.KEY, str(key.id), "it leads to what stays")
         else:
             work.attempt(Kind.KEY, str(key.id), partial(work.key, key))
     if work.left:

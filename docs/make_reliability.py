@@ -115,7 +115,7 @@ MENDED = (
     "a ship that got more time between reap's look and its end went all the same: it is looked at right before",
     "what was started on a ship after its end ran on behind its page, and an end that was cut off was never finished",
     "an error in a thread that nobody foresaw was taken for success: it is raised where the thread is waited for",
-    "a launch tag whose removal was refused, with the records lost: the key that leads to it went before; it stays",
+    "a launch tag stayed where a teardown was refused a call, its records being lost: the key leads there, and stays",
     "what may be left where the API shows nothing was named without its price: the journal knows it",
     "a fault that no request can fit was taken and never struck, in a test of Ctrl-C too: it is refused",
 )

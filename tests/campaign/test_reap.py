@@ -272,15 +272,15 @@ CASES: dict[str, tuple[Prepare, dict[str, Any], set[str]]] = {
     "extended meanwhile": (_extended_later, {}, {"over", "over's key"}),
     "extended once its turn has come": (_extended_at_last, {}, _SPARED),
     "others come and go meanwhile": (_crowded_later, {}, set()),
-    "403 for the end of one": (_status(403, "DELETE /v2/droplets/<dead>"), {}, {"dead"}),
+    "403 for the end of one": (_status(403, "DELETE /v2/droplets/<dead>"), {}, {"dead", "dead's key"}),
     "403 for a look at one": (_status(403, "GET /v2/droplets/<dead>"), {}, {"dead", "dead's key"}),
     "403 for a key": (_status(403, "DELETE /v2/account/keys/<dead's key>"), {}, {"dead's key"}),
-    "403 for every tag": (_status(403, "DELETE /v2/tags/*"), {}, {"dead's key", "over's key"}),  # they lead to the tags
-    "500 for the end of one": (_status(500, "DELETE /v2/droplets/<dead>"), {}, {"dead"}),
+    "403 for every tag": (_status(403, "DELETE /v2/tags/*"), {}, {"dead's key", "over's key"}),  # they lead there
+    "500 for the end of one": (_status(500, "DELETE /v2/droplets/<dead>"), {}, {"dead", "dead's key"}),
     "an event that is pending for ever": (
         _status(422, "DELETE /v2/droplets/<dead>", message="Droplet already has a pending event."),
         {},
-        {"dead"},
+        {"dead", "dead's key"},
     ),
     "an end that does not stick": (_fault("delete_ignored", times=2), {}, set()),
     "a key that cannot be listed": (_fault("status", status=500, operation="sshKeys_list", times=2), {}, set()),

@@ -141,12 +141,13 @@ class Busy(Client):
 
 
 def test_what_cannot_be_proved_gone_is_named_with_its_price(client: Client, tmp_path: Path) -> None:
-    """Exit status 1, the id, and the command to run; nothing else of the ship is forgotten."""
+    """Exit status 1, the id, and the command to run; what leads there stays, and nothing of the ship is forgotten."""
     number = _ship(client, "web", "0123456789")
     client.__class__ = Stubborn
     with pytest.raises(LeftBehind) as caught:
         _down(client, tmp_path, "web")
-    assert [f"droplet {number}, $0.00893 an hour"] == [str(one) for one in caught.value.left]
+    (key,) = (one.id for one in client.ssh_keys())
+    assert [f"droplet {number}, $0.00893 an hour", f"key {key}"] == [str(one) for one in caught.value.left]
     assert ("destroy", True) == (caught.value.phase, "cloudship down web" in (caught.value.next_step or ""))
     assert "cloudship:ship:web" in client.tags()
 
@@ -353,7 +354,7 @@ def test_a_key_stays_as_long_as_the_tags_that_it_leads_to(client: Client, tmp_pa
     with pytest.raises(LeftBehind) as caught:
         _down(client, tmp_path / "here", "web")
     assert {Kind.TAG, Kind.KEY} == {one.kind for one in caught.value.left}
-    assert any("it leads to the tag that stays" in line for line in caught.value.evidence)
+    assert any("it leads to what stays" in line for line in caught.value.evidence)
     client.__class__ = Client
     _down(client, tmp_path / "elsewhere", "web")
     droplets, keys, left = _account(client)
