@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from typing_extensions import Unpack
@@ -94,10 +94,8 @@ def up(
                 story.tell(Noted(text=note))
             outcome.append(drawn.plan.app.why)
         folder = files_root(drawn.plan.cloud) / drawn.plan.name
-        with about.ship(drawn.plan.name), ExitStack() as held:
-            with about.phase(Phase.PLAN.value):
-                held.enter_context(locking.alone(folder, drawn.plan.name, now=clock.wall()))
-                _make_room(drawn, limits, clock, story.tell)
+        with about.ship(drawn.plan.name), locking.alone(folder, drawn.plan.name, now=clock.wall()):
+            _make_room(drawn, limits, clock, story.tell)
             with _undone_on_failure(drawn, kept, limits, clock, story):
                 ship = _launched(drawn, limits, clock, story)
                 _tie(asked.folder, ship, story)

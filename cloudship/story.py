@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cloudship.errors import CloudshipError
+from cloudship import about
 from cloudship.events import Event, Notify, Phase, PhaseEnded, PhaseFailed, PhaseStarted
 from cloudship.models import PhaseTime
 from cloudship.waiting import Clock
@@ -51,10 +51,9 @@ class Story:
         began = self._clock.monotonic()
         self.tell(PhaseStarted(phase=phase.value, title=TITLES[phase]))
         try:
-            yield outcome
+            with about.phase(phase.value):
+                yield outcome
         except BaseException as error:
-            if isinstance(error, CloudshipError):
-                error.phase = error.phase or phase.value
             seconds = self._clock.monotonic() - began
             message = str(error) or ("failed" if isinstance(error, Exception) else "interrupted")
             self.tell(PhaseFailed(phase=phase.value, seconds=seconds, message=message))
