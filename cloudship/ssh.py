@@ -32,7 +32,7 @@ _CHUNK = 32768
 _POLL = 0.2  # seconds between looks at a stream's limit
 
 _NOT_YET = (ShellRefused, "{address} does not let us in (yet): {detail}")
-_BROKEN = (ShellUnreachable, "{address} breaks off: {detail}")
+_BROKEN = (ShellUnreachable, "The connection to {address} broke: {detail}")
 _NOT_IT = (HostKeyMismatch, "{address} offers no key of the pinned kind; nothing was sent")
 _NEVER = (ShellError, "{address} is asked for in a way that is not ours: {detail}")  # of parts that are not used here
 _UNGREETED = "Error reading SSH protocol banner"  # all that tells this from what else the library calls by its name
@@ -52,7 +52,7 @@ ERRORS: dict[type[BaseException], tuple[type[ShellError], str]] = {
     paramiko.ssh_exception.CouldNotCanonicalize: _NEVER,
     paramiko.ConfigParseError: _NEVER,
     paramiko.SSHException: _BROKEN,  # what paramiko raises itself for most that goes wrong
-    EOFError: _BROKEN,
+    EOFError: (ShellUnreachable, "The connection to {address} broke"),  # it has no words of its own
     ConnectionError: _BROKEN,
     TimeoutError: (ShellUnreachable, "{address} does not answer in time"),
     ConnectionRefusedError: (ShellUnreachable, "{address} refuses connections on its SSH port"),
@@ -236,7 +236,7 @@ def _mapped(
 
 
 def mapped(address: str, error: Exception) -> ShellError:
-    """Make our error of one of paramiko's or the system's, by its type; of any other, that the host breaks off."""
+    """Make our error of one of paramiko's or the system's, by its type; of any other, that the connection broke."""
     kind, text = next((ERRORS[one] for one in type(error).__mro__ if one in ERRORS), _BROKEN)
     detail = getattr(error, "strerror", None) or _words_of(error)
     if _UNGREETED in detail:

@@ -175,7 +175,7 @@ def _is_turned_away(meeting: Meeting) -> bool:
     try:
         meeting.connect().close()
     except ShellUnreachable as error:
-        assert "breaks off" in error.message  # noqa: PT017  what the user is told meanwhile
+        assert "broke: sshd ends the connection" in error.message  # noqa: PT017  what the user is told meanwhile
         return True
     return False
 

@@ -154,5 +154,11 @@ def test_every_failure_of_a_socket_is_one_of_ours(kind: type[Exception]) -> None
     ],
 )
 def test_a_stranger_is_told_from_a_host_that_is_not_ready(kind: type[Exception], expected: type[ShellError]) -> None:
-    """Whatever a host's packets make the library stumble over is a host that breaks off."""
+    """Whatever a host's packets make the library stumble over is a connection that broke."""
     assert isinstance(mapped("10.0.0.7", _bare(kind)), expected)  # type: ignore[arg-type]
+
+
+def test_a_connection_that_ends_at_any_moment_is_told_alike() -> None:
+    """An exception without words is not shown by its name: the user reads that the connection broke."""
+    assert "The connection to 10.0.0.7 broke" == mapped("10.0.0.7", EOFError()).message
+    assert "The connection to 10.0.0.7 broke: reset" == mapped("10.0.0.7", paramiko.SSHException("reset")).message
