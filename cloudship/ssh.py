@@ -176,13 +176,14 @@ class Shell:
             finally:
                 channel.close()
         if status == -1:
-            raise ShellError(self._why_without_status(shown))
+            raise self._without_status(shown)
         return status
 
-    def _why_without_status(self, shown: str) -> str:
+    def _without_status(self, shown: str) -> ShellError:
         self._transport.join(_POLL)  # it ends with its connection
-        broke = not self._transport.is_alive()
-        return f"The connection broke while `{shown}` ran" if broke else f"`{shown}` was killed by a signal"
+        if self._transport.is_alive():
+            return ShellError(f"`{shown}` was killed by a signal")
+        return ShellUnreachable(f"The connection to {self._address} broke while `{shown}` ran")
 
 
 def _identity(files: LaunchFiles) -> paramiko.Ed25519Key:
