@@ -36,7 +36,8 @@ $(BIN)/python:
 
 $(INSTALLED): $(BIN)/python pyproject.toml requirements.lock
 	@echo "installing cloudship into $(VENV)" >&2
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@# Half of what is installed is never imported; what is, is compiled then.
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
 	@touch $(INSTALLED)
 
