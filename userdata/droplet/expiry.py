@@ -33,8 +33,7 @@ def arm(moment: Optional[float]) -> None:
         f"[Timer]\nOnCalendar={when}\nAccuracySec=1s\nPersistent=yes\n\n[Install]\nWantedBy=timers.target\n"
     )
     replace_text(TIMER, text, 0o644)
-    command.run(["systemctl", "daemon-reload"])
-    command.run(["systemctl", "enable", "--quiet", TIMER.name])
+    command.run(["systemctl", "enable", "--quiet", TIMER.name])  # which has systemd read its units again
     command.run(["systemctl", "restart", TIMER.name])
 
 
