@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import TypeVar
 
-from cloudship import about, clouds, locking, reaper, tags, teardown
+from cloudship import about, clouds, extending, locking, reaper, tags, teardown
 from cloudship.choices import choice
 from cloudship.client import Client
 from cloudship.errors import (
@@ -202,7 +202,9 @@ def extend(
     Give a ship more time: added to what it has left, from now on where nothing is left or it had no end.
 
     Raises:
+        ConfigError: the end would be too far away for a tag.
         ShipNotFound: there is none of that name.
+        ShipBusy: somebody took it down meanwhile.
     """
     ship = get(name, cloud=cloud, timeouts=timeouts, notify=notify)
     with (
@@ -211,13 +213,7 @@ def extend(
         teardown.alone_at(ship.cloud, name, clock=clock, doing=locking.EXTENDED),
     ):
         (client,) = _clients(ship.cloud, timeouts, notify=notify)
-        droplet = client.droplet(ship.droplet_id)
-        found = tags.of(droplet)
-        expires = found.expires if found is not None else None
-        moment = int(max(expires or 0, client.now(clock)) + seconds)
-        if moment > tags.LAST:
-            raise ConfigError("No tag can name an end that is so far away")
-        teardown.extend(client, droplet, moment)
+        extending.extend(client, ship.droplet, seconds, clock)
     return get(name, cloud=ship.cloud, timeouts=timeouts, notify=notify)
 
 

@@ -26,7 +26,7 @@ from cloudship.errors import (
     Terminated,
 )
 from cloudship.events import Destroying, Gone, Noted, Notify, Remained, nobody
-from cloudship.inventory import Found, is_gone, known_here, others_carry, settled
+from cloudship.inventory import Found, known_here, others_carry, settled
 from cloudship.journal import Asked, Journal
 from cloudship.keys import LaunchFiles
 from cloudship.models import Cloud, Destroyed, Droplet, Key, Kind, Left, Receipt, Timeouts
@@ -272,36 +272,6 @@ class _Teardown:
 
 class _StillCarriedError(Exception):
     """A tag that stays, because others need it; it never leaves this module."""
-
-
-def extend(client: Client, droplet: Droplet, expires: int) -> None:
-    """
-    Let a droplet live until a moment, unix time.
-
-    The new tag comes before the old one goes, and of several the latest counts: broken off anywhere, the ship has an
-    end, and never an earlier one than it had.
-
-    Raises:
-        ShipBusy: somebody took it down meanwhile.
-    """
-    wanted = tags.expires_tag(expires)
-    try:
-        client.attach_tag(wanted, droplet.id)
-        for old in tags.expiries(droplet.tags):
-            if old != wanted:
-                retire_tag(client, old, droplet.id)
-    except NotFound:
-        if not is_gone(client, droplet):
-            raise
-    else:
-        if not is_gone(client, droplet):
-            return
-    if not others_carry(client, wanted, {droplet.id}):  # whoever took the droplet down did not know of it
-        _ignoring_absence(lambda: client.delete_tag(wanted))
-    raise ShipBusy(
-        f"{droplet.name} was taken down from elsewhere while it got more time: droplet {droplet.id} is gone",
-        next_step="cloudship list shows what runs",
-    )
 
 
 def retire_tag(

@@ -117,6 +117,7 @@ MENDED = (
     "an error in a thread that nobody foresaw was taken for success: it is raised where the thread is waited for",
     "a launch tag stayed where a teardown was refused a call, its records being lost: the key leads there, and stays",
     "what may be left where the API shows nothing was named without its price: the journal knows it",
+    "more time for a ship that was taken down meanwhile ended as a resource that was not found: it says who is gone",
     "a fault that no request can fit was taken and never struck, in a test of Ctrl-C too: it is refused",
 )
 TEXT = """# How it is proved that nothing leaks

@@ -25,6 +25,7 @@ LAYERS = {
             "creation",
             "inventory",
             "teardown",
+            "extending",
             "reaper",
             "checkouts",
             "hostkey",

@@ -12,10 +12,10 @@ import pytest
 from orders import order
 from typer.testing import CliRunner
 
-from cloudship import clouds, fleet, reaper, tags, teardown
+from cloudship import clouds, extending, fleet, reaper, tags, teardown
 from cloudship.cli.app import app
 from cloudship.client import Client
-from cloudship.errors import ConfigError
+from cloudship.errors import ConfigError, ShipBusy
 from cloudship.keys import mint
 from cloudship.models import Cloud, Destroyed, Endpoint, Reaped, Secret
 
@@ -171,7 +171,7 @@ def test_a_ship_extended_after_the_inventory_stays(client: Client) -> None:
 
     def take_down(name: str, *_: object) -> tuple[()]:
         taken.append(name)
-        teardown.extend(client, client.droplet(second), NOW + 600)
+        extending.until(client, client.droplet(second), NOW + 600)
         return ()
 
     done = reaper.reap(client, reaper.Rule("me", NOW), take_down, dry_run=False)
@@ -251,6 +251,16 @@ def test_extending_a_ship_whose_time_is_over_counts_from_now(client: Client) -> 
     number = _launch(client, "web", "a" * 10, "me", NOW - 3600, None)
     fleet.extend("web", 600, clock=_Stopped(NOW))  # type: ignore[arg-type]
     assert NOW + 600 == _expires(client, number)
+
+
+def test_a_ship_that_is_taken_down_while_its_extension_waits_is_told_as_that(client: Client) -> None:
+    """Whoever comes second hears who came first, not that some resource could not be found."""
+    number = _launch(client, "web", "a" * 10, "me", NOW + 100, None)
+    listed = client.droplet(number)
+    client.delete_droplet(number)
+    with pytest.raises(ShipBusy, match="was taken down from elsewhere while it got more time"):
+        extending.extend(client, listed, 600, _Stopped(NOW))  # type: ignore[arg-type]
+    assert tags.expires_tag(NOW + 700) not in client.tags()
 
 
 def test_the_command_says_why_and_its_document_has_its_schema(client: Client, root: Path) -> None:

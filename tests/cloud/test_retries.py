@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cloudship import creation, tags, teardown
+from cloudship import creation, extending, tags, teardown
 from cloudship.client import Client
 from cloudship.errors import CloudshipError
 from cloudship.journal import Journal
@@ -78,7 +78,7 @@ def _down(client: Client, place: Path, clock: Clock) -> object:
 
 def _extend(client: Client, _place: Path, _clock: Clock) -> object:
     (droplet,) = client.droplets()
-    return teardown.extend(client, droplet, 4102444800)
+    return extending.until(client, droplet, 4102444800)
 
 
 ACTS: dict[str, tuple[bool, Act]] = {  # whether there is a ship first, and what is done

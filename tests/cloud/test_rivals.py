@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from orders import order
 
-from cloudship import fleet, inventory, locking, reaper, records, tags, teardown
+from cloudship import extending, fleet, inventory, locking, reaper, records, tags, teardown
 from cloudship.client import Client
 from cloudship.errors import ConfigError, ShipBusy, WaitHopeless
 from cloudship.models import Cloud, Receipt, Timeouts
@@ -67,7 +67,7 @@ def test_a_sweep_sees_again_what_it_has_the_lock_for(client: Client) -> None:
 
     class Late:
         def __init__(self, _name: str) -> None:
-            teardown.extend(client, client.droplet(number), int(time.time()) + 900)
+            extending.until(client, client.droplet(number), int(time.time()) + 900)
 
         def __enter__(self) -> None:
             pass
