@@ -16,7 +16,16 @@ import cloudship
 from cloudship.local import control, setup
 from cloudship.local.machines.registry import driver
 
-_LONG = ("test_under_load.py", "test_trust.py", "test_cloud_killed_machines.py")
+_LONG = (
+    "test_under_load.py",
+    "test_trust.py",
+    "test_interrupted.py",
+    "test_apps.py",
+    "test_broken_apps.py",
+    "test_cloud_killed_machines.py",
+    "test_boot_faults.py",
+    "test_ship_faults.py",
+)  # the longest first
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.booted)
-    items.sort(key=lambda item: item.path.name not in _LONG)
+    items.sort(key=lambda item: _LONG.index(item.path.name) if item.path.name in _LONG else len(_LONG))
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from campaign import case, cloudbox, oracle, points, terminal
+from campaign import case, cloudbox, hugepages, oracle, points, terminal
 from campaign.anchored import Anchored
 from campaign.case import Ended
 from campaign.cloudbox import SHIP, CloudBox
@@ -198,6 +198,7 @@ def field_of_cases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
     preload()
     gc.collect()
     gc.freeze()  # what is here now stays; no collection has to go through it, in this process either
+    hugepages.collapse()
     folder = tmp_path_factory.mktemp("campaign")
     app = folder / "tiny"
     app.mkdir()
