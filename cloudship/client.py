@@ -270,10 +270,13 @@ class Client:
 
     def _pages(self, path: str, key: str, asked: Mapping[str, Any]) -> list[Any]:
         found: dict[str, Any] = {}
+        first = None  # how many there were at the first page
         for page in range(1, _MOST_PAGES + 1):
             items, total = _page(self._get(path, {**asked, "per_page": PER_PAGE, "page": page}), path, key)
-            before = len(found)
+            first, before = total if first is None else first, len(found)
             found |= {_identity(one): one for one in items}
+            if total != first:  # one that went moves others onto pages that were read already
+                break
             if len(found) >= total:
                 return list(found.values())
             if len(found) == before:  # the end came too early, or a page leads back to one that was read

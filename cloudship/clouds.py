@@ -92,9 +92,8 @@ def token(environ: Mapping[str, str] = os.environ) -> Secret | None:
 
 def local_directory(environ: Mapping[str, str] = os.environ) -> Path:
     """Say where the local cloud keeps its state; the same rule as in `cloudship.local`, met by a test."""
-    if chosen := environ.get("CLOUDSHIP_LOCAL_DIR"):
-        return Path(chosen)
-    return platformdirs.user_state_path("cloudship") / "local"
+    chosen = environ.get("CLOUDSHIP_LOCAL_DIR")
+    return (Path(chosen) if chosen else platformdirs.user_state_path("cloudship") / "local").absolute()
 
 
 def local(environ: Mapping[str, str] = os.environ) -> Endpoint | None:

@@ -9,6 +9,7 @@ droplet reads them from the pushed tree itself. Here they are only checked, and 
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import sys
@@ -52,6 +53,11 @@ OTHERS = frozenset(  # variables of ours that are no keys: where things lie, wha
         *("SOCKET", "PROCESS", "DJANGO_SETTINGS", "GIT_USER", "GIT_PASSWORD"),
     )
 )
+_NO_LINES = {  # keys that no line of text is a value for, and how they are written in the environment
+    "env": "each of the app's values has a variable of its own, CLOUDSHIP_ENV_<NAME>",
+    "health": "each of its keys has a variable of its own, as in CLOUDSHIP_HEALTH_PATH=/up",
+    "schedule": 'a list of jobs in JSON belongs here, as in [{"run": "./tidy", "when": "@daily"}]',
+}
 _DURATION = re.compile(r"(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?")
 _SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 _LONGEST = 3650 * 86400  # seconds: a time that a tag, and a calendar, can name
@@ -288,6 +294,7 @@ def _of_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     source = EnvSettingsSource(Config)
     lower = {key.lower(): value for key, value in environ.items() if value}
     source.env_vars = {key: value for key, value in lower.items() if key.startswith("cloudship_")}  # of many, few
+    _check_lines(source.env_vars)
     found = {key: value for key, value in source().items() if key != "env"}
     prefix = "CLOUDSHIP_ENV_"  # its names keep their case, which the library would fold
     app_env = {key[len(prefix) :]: value for key, value in environ.items() if key.startswith(prefix)}
@@ -305,6 +312,23 @@ def _check_variables(environ: Mapping[str, str]) -> None:
             near = difflib.get_close_matches(name, [*keys, *OTHERS], n=1, cutoff=0.7)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ConfigError(f"{name} in the environment is no key of cloudship{hint}", next_step=f"unset {name}")
+
+
+def _check_lines(variables: Mapping[str, str | None]) -> None:
+    """Refuse a line where a table or a list of tables belongs, unless it is one in JSON; of the app's values never."""
+    for key, words in _NO_LINES.items():
+        text = variables.get(f"cloudship_{key}")
+        if text is not None and (key == "env" or not _is_json(text)):
+            name = f"{refusals.VARIABLES}{key.upper()}"
+            raise ConfigError(f"{name}: {words}", next_step=f"unset {name}; docs/configuration.md lists all keys")
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _merged(*layers: Mapping[str, Any]) -> dict[str, Any]:

@@ -71,9 +71,8 @@ def deploy(
         ):
             closed = releasing.maintenance(shell)
             before = _told_values(shell, asked, given.get("env") or {}, story)
-            if asked.loaded.outside:
-                releasing.store_settings(shell, asked.loaded.outside)
-            with story.phase(Phase.RELEASE) as outcome, _values_put_back(shell, before):
+            outside = releasing.store_settings(shell, asked.loaded.outside) if asked.loaded.outside else None
+            with story.phase(Phase.RELEASE) as outcome, _put_back(shell, before, outside):
                 number = _pushed(place, asked, shell, by, story)
                 outcome.append(f"release {number}")
     with about.ship(place.name), story.phase(Phase.ANSWER) as outcome:
@@ -113,16 +112,18 @@ def _told_values(shell: Shell, asked: Request, explicit: Mapping[str, Any], stor
 
 
 @contextmanager
-def _values_put_back(shell: Shell, before: Mapping[str, Secret] | None) -> Iterator[None]:
-    """Put the values back when the release that was to have new ones fails."""
+def _put_back(shell: Shell, values: Mapping[str, Secret] | None, settings: Mapping[str, Any] | None) -> Iterator[None]:
+    """Put back what the droplet had when the release that was to have something else fails; None: it has it still."""
     try:
         yield
     except CloudshipError as error:
-        if before is not None:
-            try:
-                releasing.store_environment(shell, before)
-            except CloudshipError as second:
-                error.evidence = (*error.evidence, f"the values it was to have stay stored: {second}")
+        try:
+            if values is not None:
+                releasing.store_environment(shell, values)
+            if settings is not None:
+                releasing.store_settings(shell, settings)
+        except CloudshipError as second:
+            error.evidence = (*error.evidence, f"the values and keys it was to have stay stored: {second}")
         raise
 
 

@@ -10,7 +10,7 @@ from cloudship.client import Client
 from cloudship.config import Config
 from cloudship.errors import ConfigError, NotFound, Unauthorized
 from cloudship.keys import KeyPair
-from cloudship.models import Cloud, Image, Secret
+from cloudship.models import Cloud, Image, Secret, Timeouts
 from cloudship.plan import Catalogue, Plan
 from cloudship.render import HostKey
 from cloudship.request import Request
@@ -33,20 +33,27 @@ class Draft:
         return self.request.config.env
 
 
-def draw(asked: Request, client: Client, clock: Clock) -> Draft:
+def draw(asked: Request, client: Client, timeouts: Timeouts, clock: Clock) -> Draft:
     """
     Ask the cloud what it offers, make fresh keys, and decide.
+
+    Args:
+        asked: what the user wants.
+        client: where.
+        timeouts: the limits of all waits, by which a launch is taken for dead one day.
+        clock: the time.
 
     Raises:
         UsageError: what is asked for cannot be had; nothing was created.
     """
-    launch = tags.new_launch()
+    launch, offered = tags.new_launch(), catalogue(client, asked.config.image)
+    now = int(client.now(clock))  # by the cloud's clock, which its first answer tells
     launch_key, host_key = keys.mint(f"cloudship:{asked.name}:{launch}"), keys.mint("temporary")
     drawn = plan.draw(
         asked.config,
         name=asked.name,
         cloud=client.cloud,
-        catalogue=catalogue(client, asked.config.image),
+        catalogue=offered,
         app=plan.AppSummary(kind=asked.app.kind, why=asked.app.why, warnings=asked.app.warnings),
         sent=plan.Sent(
             description=asked.tree.description,
@@ -61,7 +68,7 @@ def draw(asked: Request, client: Client, clock: Clock) -> Draft:
         host_key=HostKey(private=host_key.private, public=host_key.public),
         extra=_extra(asked.config),
         packages=index.packages(asked.config.python_mirror),
-        moment=plan.Moment(launch=launch, now=int(client.now(clock))),
+        moment=plan.Moment(launch=launch, now=now, deadline=now + int(timeouts.launch)),
         notes=asked.notes,
     )
     return Draft(drawn, asked, launch_key, host_key, client)

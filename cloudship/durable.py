@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
 import stat
 from collections.abc import Iterator
@@ -53,21 +54,21 @@ def read(path: Path) -> str:
 
 def write(path: Path, text: str) -> None:
     """
-    Replace a file, whole or not at all.
+    Replace a file, whole or not at all; of several who do so at once the last one stays.
+
+    What a killed process leaves unfinished is read by nobody, and goes with its folder.
 
     Raises:
         StorageError: it cannot be written; what was there is still there.
     """
-    unfinished = path.with_name(f"{path.name}.part")
+    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(5)}.part")  # nobody else's, who may be at it too
     with mapped(path):
-        unfinished.unlink(missing_ok=True)
         try:
             _write_new(unfinished, text)
             unfinished.replace(path)
-        except OSError:
+        finally:
             with suppress(OSError):
                 unfinished.unlink(missing_ok=True)
-            raise
         _sync_folder(path.parent)
 
 

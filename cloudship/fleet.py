@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
 from typing import TypeVar
 
 from cloudship import about, clouds, extending, locking, reaper, tags, teardown
@@ -15,6 +16,7 @@ from cloudship.errors import (
     CloudError,
     CloudshipError,
     ConfigError,
+    CredentialsError,
     LeftBehind,
     LocalCloudUnavailable,
     ShipNotFound,
@@ -27,6 +29,7 @@ from cloudship.ship import Ship
 from cloudship.waiting import REAL, Clock
 
 T = TypeVar("T")
+_RUNS_NOT = {True: "is stopped", False: "was never started"}
 
 
 def ships(
@@ -57,8 +60,8 @@ def _the_one(name: str, clients: Sequence[Client]) -> Ship:
     found = [ship for client in clients for ship in _ships(client, name)]
     if len({ship.cloud for ship in found}) > 1:
         raise _on_two_clouds(name)
-    if found:
-        return found[-1]
+    if found:  # one that was kept for a look is marked as dead, and may be beside the one that answers
+        return next((ship for ship in found if ship.pending is None), found[-1])
     near = difflib.get_close_matches(name, [ship.name for client in clients for ship in _ships(client)], n=1)
     searched = ", ".join(client.cloud.value for client in clients) or "no cloud is within reach"
     raise ShipNotFound(
@@ -83,12 +86,14 @@ def down(
 
     Raises:
         LeftBehind: something could not be proved gone.
+        CredentialsError: no cloud is within reach, and none was named: nobody has said that nothing is there.
         ShipBusy: somebody on this machine launches it, or takes it down; with who and since when.
         AmbiguousShip: it is on two clouds and none was named.
     """
     _check_name(name)
     with about.ship(name), about.phase(about.INVENTORY):
         clients = _clients(cloud, timeouts, start_local, notify)
+        check_reach(clients, cloud)
         if len(clients) > 1 and sum(_is_on(client, name) for client in clients) > 1:
             raise _on_two_clouds(name)
     searched = tuple(client.cloud for client in clients)
@@ -167,6 +172,9 @@ def reap(
     Returns:
         What was decided about every launch, about droplets of which nobody can say whose they are, and about such tags,
         and why; `left` names what could not be proved gone.
+
+    Raises:
+        CredentialsError: no cloud is within reach, and none was named.
     """
     whose = configured_owner() if owner is None else owner
     found: list[Reaped] = []
@@ -181,12 +189,33 @@ def reap(
 
     with about.phase(about.INVENTORY):
         clients = _clients(cloud, timeouts, notify=notify)
+        check_reach(clients, cloud)
     try:
         _on_each(clients, sweep)
     except CloudshipError as error:
         error.left += tuple(left for one in found for left in one.left)
         raise
     return tuple(found)
+
+
+def check_reach(found: Sequence[object], cloud: Cloud | str | None) -> None:
+    """
+    Refuse to take silence for an answer, as where a secret of CI's is empty.
+
+    Args:
+        found: the clouds, or the ships on them.
+        cloud: the one that was named.
+
+    Raises:
+        CredentialsError: no cloud is within reach.
+    """
+    if found or cloud is not None or clouds.reachable(None):
+        return
+    asleep = clouds.local_sleeps()
+    raise CredentialsError(
+        f"No cloud is within reach: no token for DigitalOcean, and a local cloud that {_RUNS_NOT[asleep]}",
+        next_step="cloudship local start" if asleep else None,
+    )
 
 
 def extend(
@@ -221,11 +250,19 @@ def _on_two_clouds(name: str) -> AmbiguousShip:
     return AmbiguousShip(f"{name} is on two clouds", next_step="say which: --cloud local or --cloud digitalocean")
 
 
-def configured_owner() -> str:
-    """Say whose ships are ours: `CLOUDSHIP_OWNER`, else login and host."""
+def configured_owner(tree: Path | None = None) -> str:
+    """
+    Say whose ships are ours: `CLOUDSHIP_OWNER`, else what the configuration says, else login and host.
+
+    Args:
+        tree: a folder whose own configuration counts too.
+
+    Raises:
+        ConfigError: there is something in it that cannot be.
+    """
     from cloudship import config  # heavy, and only a reaper needs it
 
-    return config.load(None).config.owner or tags.default_owner()
+    return tags.owner(config.load(tree).config.owner)
 
 
 def _on_each(clients: Sequence[Client], act: Callable[[Client], T]) -> list[T]:

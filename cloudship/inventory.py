@@ -52,6 +52,7 @@ class Found:
     droplets: tuple[Droplet, ...]
     keys: tuple[Key, ...]
     tags: tuple[str, ...]  # the ones that only this ship carries
+    others: bool = False  # whether another launch of the ship is there too, which stays
 
     @property
     def launches(self) -> frozenset[str]:
@@ -91,11 +92,13 @@ def inventory(
     every = tuple((keyed | _by_id(client.ssh_key, known.keys_here(name), keyed)).values())
     keys = tuple(one for one in every if _is_key_of(one, name, launch))
     kept = {tag for one in listed.values() if one not in droplets for tag in one.tags}
-    if any(_is_key_of(one, name, None) for one in every if one not in keys):
+    others = any(_is_key_of(one, name, None) for one in every if one not in keys)
+    if others:
         kept.add(tags.ship_tag(name))  # another launch: its key comes first, its droplet may not be listed yet
+    others |= any(is_of(one, name, None) for one in listed.values() if one not in droplets)
     launches = {*known.here, *({launch} if launch else ())} | Found(droplets, keys, ()).launches
     asked_for = known.tags.union(*(one.tags for one in known.asked if launch in (None, one.launch)))
-    return Found(droplets, keys, _own_tags(client, name, launches, droplets, asked_for, frozenset(kept)))
+    return Found(droplets, keys, _own_tags(client, name, launches, droplets, asked_for, frozenset(kept)), others)
 
 
 def unfinished(journal: Journal, cloud: Cloud, name: str) -> tuple[Asked, ...]:
@@ -190,20 +193,29 @@ def settled(
     clock: Clock,
     notify: Notify,
 ) -> Found:
-    """Take the inventory, again while something that was asked for a moment ago may only not be listed yet."""
+    """
+    Take the inventory, again while something that was asked for a moment ago may only not be listed yet.
+
+    That is what this machine's journal says, and what a young key without a droplet says of a launch elsewhere: whoever
+    took that one's tags away now would leave a droplet that nobody could find by them.
+    """
     seen: list[Found] = []
+    since_last = clock.wall() - max((one.at for one in known.asked), default=0.0)
+    ours_until = clock.monotonic() + max(0.0, min(limits.listed, limits.listed - since_last))
 
     def look(_limit: float) -> Ready[Found] | Pending:
         seen[:] = [inventory(client, name, launch=launch, known=known)]
         missing = [one for one in known.asked if not seen[0].has(one)]
-        return Pending(f"{missing[0].kind.value} {missing[0].label} is not listed") if missing else Ready(seen[0])
+        if missing and clock.monotonic() < ours_until:
+            return Pending(f"{missing[0].kind.value} {missing[0].label} is not listed")
+        coming = _coming(seen[0], known, client.now(clock) - limits.listed) if launch is None else ()
+        return Pending(f"launch {coming[0]} has a key and no droplet yet") if coming else Ready(seen[0])
 
-    since_last = clock.wall() - max((one.at for one in known.asked), default=0.0)
     try:
         return until(
             "what was asked for to be listed",
             look,
-            limit=max(0.0, min(limits.listed, limits.listed - since_last)),
+            limit=limits.listed,
             attempt_limit=limits.request,
             on=(),
             pace=_LISTING,
@@ -212,6 +224,14 @@ def settled(
         )
     except WaitTimeout:
         return seen[0]
+
+
+def _coming(found: Found, known: Known, since: float) -> tuple[str, ...]:
+    """Name launches elsewhere whose keys are so young, unix time, that no listing may show their droplets yet."""
+    here = known.here | {one.launch for one in known.asked}
+    there = Found(found.droplets, (), ()).launches
+    keys = [named for one in found.keys if (named := tags.read_key_name(one.name)) is not None]
+    return tuple(sorted(one.launch for one in keys if one.created > since and one.launch not in here | there))
 
 
 def _own_tags(

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from glob import escape
 from pathlib import Path
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
@@ -41,9 +42,13 @@ def mint(comment: str) -> KeyPair:
 
 
 def state_folder() -> Path:
-    """Say where this user's state lies: `CLOUDSHIP_STATE_DIR`, else the platform's place."""
+    """
+    Say where this user's state lies: `CLOUDSHIP_STATE_DIR`, else the platform's place.
+
+    It is absolute: what OpenSSH reads of it is used from other folders too, and there it would mean one in `~/.ssh`.
+    """
     chosen = os.environ.get("CLOUDSHIP_STATE_DIR")
-    return Path(chosen) if chosen else platformdirs.user_state_path("cloudship")
+    return (Path(chosen) if chosen else platformdirs.user_state_path("cloudship")).absolute()
 
 
 def own_public_keys(configured: Sequence[str]) -> tuple[str, ...]:
@@ -150,8 +155,8 @@ class LaunchFiles:
 
     def save_config(self, address: str) -> None:
         """Let OpenSSH know the host by its name, for `git push` and whoever wants to `ssh`."""
-        settings = {"HostName": address, "User": "root", "IdentityFile": str(self.identity), **self._settings()}
-        lines = [f"Host {self.host}", *(f"  {name} {_config_word(value)}" for name, value in settings.items())]
+        settings = {"HostName": _config_word(address), "User": "root", **self._settings()}
+        lines = [f"Host {self.host}", *(f"  {name} {value}" for name, value in settings.items())]
         durable.write(self.config, "\n".join(lines) + "\n")
 
     def save_checkout(self, folder: Path) -> None:
@@ -168,19 +173,22 @@ class LaunchFiles:
 
     def options(self) -> tuple[str, ...]:
         """Give OpenSSH's words for this key, this host and nothing of the user's own configuration."""
-        words = [f"-o{name}={value}" for name, value in self._settings().items()]
-        return ("ssh", "-F", "/dev/null", "-i", str(self.identity), *words)
+        return ("ssh", "-F", "/dev/null", *(f"-o{name}={value}" for name, value in self._settings().items()))
 
     def _settings(self) -> dict[str, str]:
+        """Give what holds for every connection, as OpenSSH's configuration says it; an option says it the same way."""
         return {
+            "IdentityFile": _config_word(str(self.identity)),  # `-i` reads % in two ways at once
             "IdentitiesOnly": "yes",
             "IdentityAgent": "none",
-            "UserKnownHostsFile": str(self.known_hosts),
+            "UserKnownHostsFile": _config_word(str(self.known_hosts)),
             "GlobalKnownHostsFile": "/dev/null",
             "HostKeyAlias": self.alias,
             "StrictHostKeyChecking": "yes",
             "PasswordAuthentication": "no",
             "ConnectTimeout": "20",
+            "ServerAliveInterval": "15",  # four times: a droplet that has vanished says nothing, not even that
+            "ServerAliveCountMax": "4",
             "LogLevel": "ERROR",
         }
 
@@ -203,9 +211,9 @@ def ssh_config() -> Path:
     state = state_folder()
     durable.folder(state)
     path = state / "ssh_config"
-    mine = _config_word(str(state / "ships" / "*" / "*" / "*" / "ssh_config"))
+    mine = _pattern(state) + "/ships/*/*/*/ssh_config"
     own = ("  Include ~/.ssh/config", "  Include /etc/ssh/ssh_config")
-    lines = [f"Include {mine}", f"Host * !*{_DOMAIN}", *own]
+    lines = [f'Include "{mine}"', f"Host * !*{_DOMAIN}", *own]
     text = "\n".join(lines) + "\n"
     if _text_of(path) != text:
         durable.write(path, text)
@@ -222,6 +230,11 @@ def _text_of(path: Path) -> str | None:
 def _config_word(text: str) -> str:
     """Quote a value for OpenSSH's configuration, where % begins a token."""
     return '"' + text.replace("%", "%%") + '"'
+
+
+def _pattern(folder: Path) -> str:
+    """Write a folder for `Include`, which takes patterns; to a newer OpenSSH % begins a token there, to others not."""
+    return escape(str(folder)).replace("%", "[%%]")  # one of % and %; or, %% having been read as a token, one of %
 
 
 def _default_files() -> list[Path]:

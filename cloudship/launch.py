@@ -36,7 +36,7 @@ from cloudship.choices import choice
 from cloudship.client import Client
 from cloudship.config import ConfigKeys
 from cloudship.draft import Draft
-from cloudship.errors import Abandoned, BootFailed, CloudshipError, CommandFailed, LeftBehind, ShellError
+from cloudship.errors import Abandoned, BootFailed, CloudshipError, CommandFailed, LeftBehind, ShellError, ShipBusy
 from cloudship.events import Chosen, Event, Noted, Notify, Output, Phase, nobody
 from cloudship.models import CONTROL, Cloud, Droplet, DropletStatus, Kind, Left, OnFailure, Timeouts
 from cloudship.records import files_root, journal, launch_files
@@ -88,7 +88,7 @@ def up(
             git.check_ssh()
             endpoint = clouds.choose(asked.config.cloud, start_local=start_local)
             client = Client(endpoint, timeouts=limits, clock=clock, notify=story.tell)
-            drawn = draft.draw(asked, client, clock)
+            drawn = draft.draw(asked, client, limits, clock)
             story.tell(_chosen(drawn))
             for note in drawn.plan.notes:
                 story.tell(Noted(text=note))
@@ -125,6 +125,7 @@ def _launched(drawn: Draft, limits: Timeouts, clock: Clock, story: Story) -> Shi
             public_key=plan.public_key,
             timeouts=limits,
             clock=clock,
+            notify=tell,
         )
         outcome.append(f"key {key.id}")
     with story.phase(Phase.CREATE) as outcome:
@@ -310,11 +311,12 @@ def _undone_on_failure(
     try:
         yield
     except BaseException as error:
-        if on_failure is OnFailure.KEEP and isinstance(error, CloudshipError):
-            _keep(error, drawn, clock, story)
+        if on_failure is OnFailure.KEEP and isinstance(error, CloudshipError) and _kept(error, drawn, clock, story):
+            raise
+        if isinstance(error, Abandoned):
             raise
         try:
-            _rolled_back(error, lambda: _taken_down(drawn, drawn.plan.launch, limits, clock, story.tell), story)
+            teardown.after(error, lambda: _taken_down(drawn, drawn.plan.launch, limits, clock, story.tell), story.tell)
         except LeftBehind as remains:
             if not isinstance(error, CloudshipError):
                 raise remains from error
@@ -323,27 +325,21 @@ def _undone_on_failure(
         raise
 
 
-def _rolled_back(error: BaseException, act: Callable[[], None], story: Story) -> None:
-    """Take down what was made: whole, unless this is the second time that somebody wants us to stop."""
-    if isinstance(error, Abandoned):
-        return
-    if isinstance(error, Exception):
-        teardown.finishing(act, story.tell)
-    else:
-        act()
-
-
 def _taken_down(drawn: Draft, launch: str, limits: Timeouts, clock: Clock, tell: Notify) -> None:
     teardown.take_down(drawn.client, drawn.plan.name, launch=launch, timeouts=limits, clock=clock, notify=tell)
 
 
-def _keep(error: CloudshipError, drawn: Draft, clock: Clock, story: Story) -> None:
-    """Name what stays for a look, and mark the launch dead, so that the next `up` replaces it."""
+def _kept(error: CloudshipError, drawn: Draft, clock: Clock, story: Story) -> bool:
+    """
+    Name what stays for a look, and mark the launch dead, so that the next `up` replaces it.
+
+    False where there is nothing to look at: no droplet came to be, or another launch of the ship came first.
+    """
+    if isinstance(error, ShipBusy):
+        return False
     plan = drawn.plan
     known = inventory.known_here(journal(), plan.cloud, files_root(plan.cloud), plan.name, plan.launch)
     numbers = [one.id or one.label for one in known.asked if one.kind is Kind.DROPLET]
-    if not numbers:
-        return
     try:
         found = inventory.inventory(drawn.client, plan.name, launch=plan.launch, known=known)
         numbers = [str(one.id) for one in found.droplets]
@@ -352,11 +348,13 @@ def _keep(error: CloudshipError, drawn: Draft, clock: Clock, story: Story) -> No
             drawn.client.attach_tag(tags.pending_tag(int(drawn.client.now(clock))), droplet.id)
     except CloudshipError as fault:  # what the launch failed of matters more; the journal tells the next `up` too
         story.tell(Noted(text=f"what is kept could not be marked as a dead launch: {fault}", warning=True))
-    if numbers:
-        step = error.next_step or error.usual_step
-        error.next_step = f"{step}; when you have looked: cloudship down {plan.name} --cloud {plan.cloud.value}"
-        left = [Left(kind=Kind.DROPLET, id=one, price_hourly=plan.price_hourly) for one in numbers]
-        error.left = (*error.left, *left)
+    if not numbers:
+        return False
+    step = error.next_step or error.usual_step
+    error.next_step = f"{step}; when you have looked: cloudship down {plan.name} --cloud {plan.cloud.value}"
+    left = [Left(kind=Kind.DROPLET, id=one, price_hourly=plan.price_hourly) for one in numbers]
+    error.left = (*error.left, *left)
+    return True
 
 
 def _settle(drawn: Draft, droplet_id: int) -> None:

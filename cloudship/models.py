@@ -311,6 +311,13 @@ class Timeouts(Value):
     answer: float = Field(default=60.0, gt=0)
     destroy: float = Field(default=300.0, gt=0)
 
+    @property
+    def launch(self) -> float:
+        """The longest that a launch may take until it answers: all its waits, one after the other."""
+        asking = 2 * self.visible + 5 * self.listed  # key and droplet, looked for where unclear; rivals at last
+        booting = self.active + self.ssh + self.host_key + 2 * self.boot + 3 * self.attempt
+        return asking + booting + self.push + self.release + self.answer
+
 
 def rfc3339(unix: float | None) -> str | None:
     """Write a unix time as RFC 3339 in UTC."""

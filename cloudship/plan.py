@@ -18,7 +18,6 @@ from cloudship.index import Packages
 from cloudship.models import Cloud, DropletRequest, Image, Region, Size, Value
 
 IMAGES = ("ubuntu-20-04-x64", "ubuntu-22-04-x64", "ubuntu-24-04-x64")  # the default and what follows it
-PENDING_SECONDS = 1800  # a launch that has not answered by then is dead: more than all its limits together need
 
 
 class Catalogue(Value):
@@ -51,6 +50,7 @@ class Moment(Value):
 
     launch: str
     now: int  # unix time
+    deadline: int  # unix time; a launch that has not answered by then is dead
 
 
 class Plan(Value):
@@ -64,6 +64,7 @@ class Plan(Value):
     size: Size
     region: str
     created: int  # unix time
+    deadline: int  # unix time; a launch that has not answered by then is dead
     expires: int | None  # unix time
     key_name: str
     public_key: str
@@ -74,11 +75,6 @@ class Plan(Value):
     sent: Sent
     settings: Mapping[str, Any]  # the app's keys given from outside its tree
     notes: tuple[str, ...]  # fallbacks taken, keys ignored
-
-    @property
-    def deadline(self) -> int:
-        """When a launch that has not answered is dead, unix time."""
-        return self.created + PENDING_SECONDS
 
     @property
     def price_hourly(self) -> float:
@@ -149,7 +145,7 @@ def draw(
     size = _size(config.size, catalogue)
     region = _region(config.region, catalogue)
     expires = moment.now + config.ttl if config.ttl is not None else None
-    owner = config.owner or tags.default_owner()
+    owner = tags.owner(config.owner)
     spec = render.BootSpec(
         name=name,
         authorized_keys=(launch_key, *authorized),
@@ -170,11 +166,12 @@ def draw(
         size=size,
         region=region,
         created=moment.now,
+        deadline=moment.deadline,
         expires=expires,
         key_name=tags.key_name(name, moment.launch, moment.now),
         public_key=launch_key,
         droplet_name=tags.droplet_name(name, moment.launch),
-        tags=tags.launch_tags(name, moment.launch, owner, expires, moment.now + PENDING_SECONDS),
+        tags=tags.launch_tags(name, moment.launch, owner, expires, moment.deadline),
         user_data=render.render(spec).text,
         app=app,
         sent=sent,

@@ -241,7 +241,7 @@ def _judge_droplet(droplet: Droplet, rule: Rule) -> Verdict:
     found = tags.of(droplet)
     if found is None:
         return Verdict(taken=False, reason="its tags are not what a launch of cloudship writes")
-    if found.owner != rule.owner:
+    if found.owner != rule.owner.lower():
         return Verdict(taken=False, reason=f"it is {found.owner}'s, not {rule.owner}'s")
     dead = found.pending is not None and found.pending < rule.now
     expired = found.expires is not None and found.expires < rule.now

@@ -17,7 +17,7 @@ from cloudship.events import Noted, Notify, Output, Phase, nobody
 from cloudship.keys import LaunchFiles
 from cloudship.models import CONTROL, Release, Secret, Timeouts
 from cloudship.source import SourceTree
-from cloudship.values import checked
+from cloudship.values import checked, checked_names
 
 if TYPE_CHECKING:
     from cloudship.ssh import Shell
@@ -116,14 +116,14 @@ def change_environment(
     Change the app's values, which makes a release without a build; gives its number, None when nothing changed.
 
     Raises:
-        ConfigError: a value cannot be one.
+        ConfigError: a value or a name cannot be one.
         ReleaseFailed: the app does not come up with them; the live release and the values stay.
     """
     try:
-        found = checked(values)
+        found, gone = checked(values), checked_names(unset)
     except ValueError as error:
         raise ConfigError(f"env: {error}") from None
-    asked = {"set": {key: value.reveal() for key, value in found.items()}, "unset": list(unset)}
+    asked = {"set": {key: value.reveal() for key, value in found.items()}, "unset": list(gone)}
     return _carried(shell, name, ("env-edit", "--by", by), json.dumps(asked).encode(), notify)
 
 
@@ -138,9 +138,15 @@ def store_environment(shell: Shell, values: Mapping[str, Secret]) -> None:
     ask(shell, ("env-set",), json.dumps(told).encode())
 
 
-def store_settings(shell: Shell, settings: Mapping[str, Any]) -> None:
-    """Replace the app's keys that were given from outside its tree, for the next release."""
-    ask(shell, ("settings-set",), json.dumps(dict(settings)).encode())
+def store_settings(shell: Shell, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """
+    Replace the app's keys that were given from outside its tree, for the next release.
+
+    Returns:
+        The ones before; None where the droplet was launched by a cloudship that did not say.
+    """
+    said = ask(shell, ("settings-set",), json.dumps(dict(settings)).encode())
+    return dict(json.loads(said)) if said.strip() else None
 
 
 def status(shell: Shell) -> dict[str, Any]:

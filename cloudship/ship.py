@@ -373,21 +373,22 @@ class Ship:
         Raises:
             LeftBehind: something could not be proved gone; it says what, and what it costs.
         """
-        limits = self._timeouts
-        receipt = teardown.take_down_alone(self._client, self.name, launch=self.launch, timeouts=limits, notify=notify)
+        return self._taken_down(None, notify)
+
+    def _taken_down(self, error: BaseException | None, notify: Notify) -> Receipt:
+        def one() -> Receipt:
+            alone, limits = teardown.take_down_alone, self._timeouts
+            return alone(self._client, self.name, launch=self.launch, timeouts=limits, notify=notify)
+
+        receipt = teardown.after(error, one, notify)
         self._is_gone = True
         return receipt
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.down()
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._taken_down(error, nobody)
 
     def __repr__(self) -> str:
         return f"<Ship {self.name} {self.state} {self.url or 'without an address'}>"

@@ -105,7 +105,7 @@ def read(tags: Iterable[str]) -> ShipTags | None:
     well_formed = SHIP_NAME.fullmatch(names[0]) and is_launch(launches[0]) and _OWNER.fullmatch(owners[0])
     if not well_formed or not all(_UNIX.fullmatch(text) for text in (*expires, *pending)):
         return None
-    return ShipTags(names[0], launches[0], owners[0], _number(expires), _number(pending))
+    return ShipTags(names[0], launches[0], owners[0].lower(), _number(expires), _number(pending))
 
 
 def of(droplet: Droplet) -> ShipTags | None:
@@ -171,6 +171,11 @@ def _values(tags: Iterable[str], part: str) -> list[str]:
 
 def _number(values: list[str]) -> int | None:
     return max(int(value) for value in values) if values else None
+
+
+def owner(configured: str | None) -> str:
+    """Say who launches, as a tag says it: tags that differ in case alone are one to DigitalOcean."""
+    return (configured or default_owner()).lower()
 
 
 def default_owner() -> str:

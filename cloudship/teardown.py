@@ -102,7 +102,7 @@ def _destroyed(work: _Teardown, name: str, found: Found) -> _Teardown:
         else:
             work.attempt(Kind.KEY, str(key.id), partial(work.key, key))
     if work.left:
-        raise _left_behind(work.cloud, name, work)
+        raise _left_behind(name, found, work)
     return work
 
 
@@ -172,6 +172,11 @@ def finishing(act: Callable[[], T], notify: Notify = nobody) -> T:
         raise interrupt from None
 
 
+def after(error: BaseException | None, act: Callable[[], T], notify: Notify = nobody) -> T:
+    """Carry out the teardown that an error asks for: to its end, unless that is an interrupt, whose second stops it."""
+    return finishing(act, notify) if error is None or isinstance(error, Exception) else act()
+
+
 class _Teardown:
     """Destroys one object after the other; a failure of one does not stop the next."""
 
@@ -182,6 +187,7 @@ class _Teardown:
         self.destroyed: list[Destroyed] = []
         self.left: list[Left] = []
         self.reasons: list[str] = []
+        self.passing = False  # whether it may go better another time
         self.ends: set[str] = set()  # tags of ends that droplets carried at the last look, which may be later ones
 
     def attempt(self, kind: Kind, number: str, act: Callable[[], None], price: float = 0.0) -> None:
@@ -195,6 +201,7 @@ class _Teardown:
         except CloudshipError as error:
             if isinstance(error, ShipBusy) and not self.destroyed:
                 raise  # all of it stays, which is no failure; a part that stays is one
+            self.passing |= error.retryable
             self.leave(kind, number, str(error), price)
         else:
             self.destroyed.append(Destroyed(kind=kind, id=number))
@@ -331,15 +338,17 @@ def _unseen(cloud: Cloud, name: str, asked: Sequence[Asked], cause: CloudError) 
         f"What {name} made may still be there: {cause}", next_step=f"cloudship down {name} --cloud {cloud.value}"
     )
     left = [Left(kind=one.kind, id=one.id or one.label, price_hourly=one.price) for one in asked]
-    error.left = tuple(reversed(left))
+    error.left, error.retryable = tuple(reversed(left)), cause.retryable
     return error
 
 
-def _left_behind(cloud: Cloud, name: str, work: _Teardown) -> LeftBehind:
+def _left_behind(name: str, found: Found, work: _Teardown) -> LeftBehind:
+    """Name what stays, and what takes it away without what is to stay."""
+    mend = "reap" if found.others else f"down {name}"
     error = LeftBehind(
         f"Not everything of {name} could be proved gone",
-        evidence=work.reasons,
-        next_step=f"cloudship down {name} --cloud {cloud.value}",
+        evidence=[*work.reasons, *((f"another launch of {name} is there, and not meant",) if found.others else ())],
+        next_step=f"cloudship {mend} --cloud {work.cloud.value}",
     )
-    error.left = tuple(work.left)
+    error.left, error.retryable = tuple(work.left), work.passing
     return error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cloudship.errors import ConfigError
@@ -31,6 +31,21 @@ def checked(given: Mapping[str, str | Secret]) -> dict[str, Secret]:
     if whole > MOST_OF_ALL:
         raise ValueError(f"they are {whole} bytes; all values of a process are at most {MOST_OF_ALL}")
     return found
+
+
+def checked_names(given: Sequence[str]) -> tuple[str, ...]:
+    """
+    Take names that values can have.
+
+    Raises:
+        ValueError: one cannot be; what stands behind an = in it is not shown, as it may be the value.
+    """
+    for name in given:
+        if not _NAME.fullmatch(name):
+            before, equals, _ = name.partition("=")
+            shown = typed(before) + ("=..." if equals else "")
+            raise ValueError(f"{shown!r} is no name for an environment variable")
+    return tuple(given)
 
 
 def read_env_file(path: Path) -> dict[str, Secret]:

@@ -20,6 +20,10 @@ Written by `docs/make_cli.py`. Results go to standard output, all else to standa
 error names the cloud, and for DigitalOcean the price. Exit status: 0 done; 1 failed (nothing left behind, or what is
 left is named); 2 wrong use or configuration (nothing was created); 130 interrupted; 143 terminated. `run` ends with the
 command's own status, 255 when cloudship itself failed. The documents of `--json` have schemas in `docs/schemas/`.
+
+An interrupt prints no document: standard output stays empty, and the status alone tells of it. Where the clean-up after
+it leaves something behind, that is a failure like any other: the status is 1, and what is left is named, with `--json`
+in the document.
 """
 
 

@@ -118,6 +118,17 @@ MENDED = (
     "a launch tag stayed where a teardown was refused a call, its records being lost: the key leads there, and stays",
     "what may be left where the API shows nothing was named without its price: the journal knows it",
     "more time for a ship that was taken down meanwhile ended as a resource that was not found: it says who is gone",
+    "`down` elsewhere took the tag of a launch whose droplet was not listed yet: a young key's droplet is waited for",
+    "`--on-failure keep` kept a launch that had given way, and the key of a refused create: it keeps a droplet alone",
+    "a listing that shrank between two pages was taken for whole: it is read again",
+    "a sweep that left a key advised a `down` which would have taken a living ship: it advises itself",
+    "`down` and `reap` without any cloud within reach said that nothing is there: that is an error",
+    "a launch within its limits could outlive its own deadline, and be reaped: the deadline is all limits together",
+    "a folder's own `.git/config` could have git fetch by a command: git fetches nothing by itself",
+    "a value, or a private key, typed in the wrong place was shown where it held a backslash or a line end",
+    "a droplet that vanished kept `ssh` and `run` waiting for two hours: its silence ends them after a minute",
+    "an end on the droplet that failed once was never looked at again, and a full disk kept the app running",
+    "several commands at once failed over one unfinished file in the state folder: each has its own",
     "a fault that no request can fit was taken and never struck, in a test of Ctrl-C too: it is refused",
 )
 TEXT = """# How it is proved that nothing leaks

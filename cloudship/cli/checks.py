@@ -81,22 +81,38 @@ def _digitalocean(*, wanted: bool) -> list[Check]:
 
 
 def _local() -> list[Check]:
-    from cloudship.local import control
+    from cloudship.local import endpoint
     from cloudship.local import setup as machine
     from cloudship.local.machines.registry import driver
 
-    found = control.status()
     steps = machine.missing()
     lacking = "; ".join(step.title for step in steps)
     root = os.geteuid() == 0 or shutil.which("sudo") is not None
-    reason = driver("nspawn", found.directory).unavailable() if os.geteuid() == 0 else None
-    state = f"runs at {found.endpoint.url}" if found.endpoint else "does not run; it starts when it is needed"
+    reason = driver("nspawn", endpoint.directory_of()).unavailable() if os.geteuid() == 0 else None
     return [
         Check("root", root, "root or sudo is to be had" if root else "neither root nor sudo", "become root"),
         Check("engine", not steps and reason is None, lacking or reason or "systemd-nspawn", "cloudship local setup"),
         *_forward_policy(),
-        Check("local cloud", ok=True, found=f"{state}, {found.droplets} droplets", mend="cloudship local start"),
+        _local_cloud(),
     ]
+
+
+def _local_cloud() -> Check:
+    """See whether it can be asked; what stops it is what whoever looks here wants to know."""
+    from cloudship.cli.localcloud import FOLDER
+    from cloudship.local import control
+    from cloudship.local.errors import LocalCloudError, NoAnswer
+
+    try:
+        found = control.status()
+    except NoAnswer as error:
+        return Check("local cloud", ok=False, found=str(error), mend=error.mend)
+    except LocalCloudError as error:
+        return Check("local cloud", ok=False, found=str(error), mend="cloudship local start")
+    except OSError as error:
+        return Check("local cloud", ok=False, found=f"its folder cannot be used: {error}", mend=FOLDER)
+    state = f"runs at {found.endpoint.url}" if found.endpoint else "does not run; it starts when it is needed"
+    return Check("local cloud", ok=True, found=f"{state}, {found.droplets} droplets", mend="cloudship local start")
 
 
 def _forward_policy() -> list[Check]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import typer
@@ -21,6 +22,8 @@ OWN_FAILURE = 255  # of `run`, which keeps the small numbers for the command tha
 # Phases before anything exists, in verbs that make something: there wrong use is told from misfortune.
 _NOTHING_CREATED = {"up": (None, "inventory", "plan", "key"), "deploy": (None, "inventory", "plan", "ssh")}
 MOST, LEFT = 12, 3  # lines of all, and of what is left
+_FLAGS = 5  # letters that may stand before a value in a word such as -fn100
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # typer carries a click of its own since 0.20 or so; its public error leads to that one's base.
 _WRONG_USE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
@@ -110,8 +113,7 @@ def _status(error: CloudshipError | None, words: list[str]) -> int:
 
 def _show_usage(error: Any, words: list[str], *, as_json: bool) -> None:
     message = error.format_message().replace("Value error, ", "")  # the validator's own word, which says nothing
-    for word in words:  # the library shows what was typed, and a value or a URL may stand where it should not
-        message = message.replace(word, typed(word))
+    message = _masked(message, words)
     if as_json:
         print(json.dumps(document(UsageError(message)), indent=2))
     if type(error).__name__ == "NoArgsIsHelpError":  # its message is the whole help
@@ -121,6 +123,24 @@ def _show_usage(error: Any, words: list[str], *, as_json: bool) -> None:
     context = getattr(error, "ctx", None)
     if context is not None:
         print(f"next: {context.command_path} --help", file=sys.stderr)
+
+
+def _masked(message: str, words: list[str]) -> str:
+    """Take what may be secret out of a message that shows what was typed: a value may stand where it should not."""
+    pieces = {piece for word in words for piece in _pieces(word) if typed(piece) != piece}
+    for piece in sorted(pieces, key=len, reverse=True):  # one may be the beginning of another
+        escaped = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", piece)
+        for form in (repr(piece)[1:-1], escaped, piece):  # in quotes, among words too many, or as it is
+            message = message.replace(form, typed(piece))
+    return message
+
+
+def _pieces(word: str) -> Iterator[str]:
+    """Give a word, and whatever the library may take for a flag's name or value in it."""
+    yield word
+    if word.startswith("-"):
+        yield from word.partition("=")[::2]
+        yield from (word[letters:] for letters in range(2, _FLAGS))
 
 
 def _bug(error: Exception, *, as_json: bool, debug: bool, status: int) -> int:

@@ -54,9 +54,11 @@ def run(
 def _demand_no_flag(verb: str, name: str, command: Sequence[str]) -> None:
     """Refuse what was meant for us, or would be taken by ssh for its own."""
     from cloudship.errors import ConfigError
+    from cloudship.legible import typed
 
     if command and command[0].startswith("-"):
-        raise ConfigError(f"{verb} has no flag {command[0]}", next_step=f"cloudship {verb} {name} -- COMMAND...")
+        shown = typed(command[0].partition("=")[0])  # what stands behind may be secret
+        raise ConfigError(f"{verb} has no flag {shown}", next_step=f"cloudship {verb} {name} -- COMMAND...")
 
 
 def _become(words: Sequence[str]) -> None:

@@ -19,10 +19,17 @@ class Leftovers:
         self._url: str | None = None  # where it answered; None again once its droplet is gone
         self._again: tuple[str, ...] = ()
         self._gone = False  # whether anything was proved gone
+        self._several = False  # whether more may follow what is gone
 
-    def mended_by(self, *commands: str) -> None:
-        """Name what finishes a teardown that is broken off anywhere from now on, were it at its first look."""
-        self._again = commands
+    def mended_by(self, *commands: str, several: bool = False) -> None:
+        """
+        Name what finishes a teardown that is broken off anywhere from now on, were it at its first look.
+
+        Args:
+            commands: any of them does.
+            several: it is of more ships than one, of which the first signal ends no more than the one that is going.
+        """
+        self._again, self._several = commands, several
 
     def hearing(self, notify: Notify) -> Notify:
         """Listen to what a display listens to, from a command's beginning on."""
@@ -40,8 +47,8 @@ class Leftovers:
         print("\n".join(told), file=sys.stderr, flush=True)
 
     def unbegun(self) -> list[str]:
-        """Name what is to be typed again after the first signal, unless a teardown had begun: that was finished."""
-        return [] if self._gone else _next(self._again)
+        """Name what is to be typed again after the first signal, unless the one teardown had begun: it was finished."""
+        return [] if self._gone and not self._several else _next(self._again)
 
     def lines(self, began: float) -> list[str]:
         """

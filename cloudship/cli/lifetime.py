@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -38,10 +39,11 @@ def reap(
     from cloudship.display import on_stream
 
     least = config.seconds_of(older_than) if older_than is not None else 0
-    whose = fleet.configured_owner() if owner is None else owner
+    whose = fleet.configured_owner(Path.cwd()) if owner is None else owner
+    more = [*(("--owner", owner) if owner is not None else ()), *(("--cloud", cloud.value) if cloud else ())]
+    again = shlex.join(["cloudship", "reap", *more])
     if not dry_run:
-        again = [*(("--owner", owner) if owner is not None else ()), *(("--cloud", cloud.value) if cloud else ())]
-        LEFTOVERS.mended_by(shlex.join(["cloudship", "reap", *again]))
+        LEFTOVERS.mended_by(again, several=True)
     say_where(cloud, more=f"; ships of {whose}")
     with on_stream(verbose=State.verbose) as display:
         found = fleet.reap(
@@ -56,9 +58,9 @@ def reap(
         print("nothing of cloudship is there", file=sys.stderr)
     if as_json:
         print(json.dumps([_described(one, dry_run=dry_run) for one in found], indent=2))
-    left = [one for one in found if one.left]
-    for one in left:
-        print(f"next: cloudship down {one.name} --cloud {one.cloud.value}", file=sys.stderr)
+    left = any(one.left for one in found)
+    if left:  # `down` would take every launch of a name, and not only what was to go
+        print(f"next: {again}", file=sys.stderr)
     return 1 if left else 0
 
 

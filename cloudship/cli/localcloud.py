@@ -24,6 +24,7 @@ app = typer.Typer(help="The local cloud: DigitalOcean's API on this machine.", n
 
 DriverOption = Annotated[str | None, typer.Option(help="What gives droplets a body: nspawn or none.")]
 QuietOption = Annotated[bool, typer.Option(hidden=True)]
+FOLDER = "export CLOUDSHIP_LOCAL_DIR=..., a folder that you may write to"
 _HANDED_OVER = ("endpoint.json", "start.lock", "server.log")
 
 
@@ -209,16 +210,18 @@ def _needs_root(place: Path) -> bool:
 
 
 def _guarded(act: Any) -> Any:
-    from cloudship.local.errors import LocalCloudError
+    from cloudship.local.errors import LocalCloudError, NoAnswer
     from cloudship.local.machines.base import DriverError
 
     try:
         return act()
+    except NoAnswer as error:
+        raise LocalCloudUnavailable(str(error), next_step=error.mend) from error
     except (LocalCloudError, DriverError) as error:
         first, *rest = str(error).splitlines()
         raise LocalCloudUnavailable(first, evidence=rest, next_step="cloudship doctor") from error
     except OSError as error:
         raise LocalCloudUnavailable(
             f"The local cloud's folder cannot be used: {error}",
-            next_step="export CLOUDSHIP_LOCAL_DIR=..., a folder that you may write to",
+            next_step=FOLDER,
         ) from error

@@ -31,16 +31,18 @@ def plan(
 ) -> None:
     """Show what `up` would do: the requests, what is sent, the price. Nothing is created."""
     from cloudship import clouds, draft, durable, request
+    from cloudship.card import ends
     from cloudship.cli.localcloud import starter
     from cloudship.client import Client
     from cloudship.display import on_stream
+    from cloudship.models import Timeouts
     from cloudship.waiting import REAL
 
     given = {"name": name, "image": image, "size": size, "region": region, "ttl": ttl, "app": app, "cloud": cloud}
     with on_stream(verbose=State.verbose) as display, durable.workspace() as workspace:
         asked = request.read(source, given, config, workspace)
         endpoint = clouds.choose(asked.config.cloud, start_local=starter(display))
-        drawn = draft.draw(asked, Client(endpoint, notify=display.notify), REAL)
+        drawn = draft.draw(asked, Client(endpoint, notify=display.notify), Timeouts(), REAL)
         told = planned(drawn.plan, files_in(asked.tree.root), asked.tree.left_out)
     costs = f", {cost(told['price_hourly'])}" if told["price_hourly"] else ""
     print(f"cloud: {told['cloud']}{costs}", file=sys.stderr)
@@ -53,6 +55,8 @@ def plan(
         match key:
             case "notes":
                 pass  # said on standard error
+            case "expires_at":
+                print(f"{key:<13} {ends(value)}")
             case "files" | "left_out":
                 _show_names(key.replace("_", " "), value)
             case "requests":
@@ -77,6 +81,8 @@ def files_in(root: Path) -> list[str]:
 
 def planned(drawn: Any, files: Sequence[str], left_out: Sequence[str]) -> dict[str, Any]:
     """Write a plan for programs; the one secret in it, the temporary host key, is left out."""
+    from cloudship.models import rfc3339
+
     body = drawn.request(0).model_dump(mode="json") | {
         "ssh_keys": ["<id of the key>"],
         "user_data": f"<{len(drawn.user_data)} bytes; see: cloudship render>",
@@ -97,6 +103,7 @@ def planned(drawn: Any, files: Sequence[str], left_out: Sequence[str]) -> dict[s
         "size": drawn.size.slug,
         "region": drawn.region,
         "price_hourly": drawn.price_hourly,
+        "expires_at": rfc3339(drawn.expires),
         "sends": f"{drawn.sent.files} files, {drawn.sent.size} bytes, from {drawn.sent.description}",
         "files": list(files),
         "left_out": list(left_out),

@@ -79,7 +79,7 @@ def down(
     asked = None if every else default_name() if name is None else name
     verbs = ("down --all", "reap") if asked is None else (f"down {shlex.quote(asked)}",)
     where = f" --cloud {cloud.value}" if cloud is not None else ""
-    LEFTOVERS.mended_by(*(f"cloudship {verb}{where}" for verb in verbs))
+    LEFTOVERS.mended_by(*(f"cloudship {verb}{where}" for verb in verbs), several=asked is None)
     with on_stream(verbose=State.verbose) as display:
         say_where(cloud, start_local=starter(display))
     found = _agreed_on(cloud, yes=yes) if asked is None else []
@@ -134,8 +134,12 @@ def receipt_line(receipt: Any) -> str:
     if not receipt.destroyed:
         return f"{receipt.name}: nothing to take down (searched: {searched})"
     what = ", ".join(f"{one.kind.value} {one.id}" for one in receipt.destroyed if one.kind.value != "tag")
-    lived = f" after {receipt.seconds_lived:.0f} s" if receipt.seconds_lived is not None else ""
-    return f"{receipt.name}: gone{lived} ({what}); it cost ${receipt.cost:.4f}"
+    if not what:
+        last = "its last tag is" if len(receipt.destroyed) == 1 else f"its last {len(receipt.destroyed)} tags are"
+        return f"{receipt.name}: {last} gone; nothing else of it was there"
+    if receipt.seconds_lived is None:  # no droplet was there any more to say what it had cost
+        return f"{receipt.name}: gone ({what})"
+    return f"{receipt.name}: gone after {receipt.seconds_lived:.0f} s ({what}); it cost ${receipt.cost:.4f}"
 
 
 def _summarise(ship: Any) -> None:
@@ -163,9 +167,11 @@ def _agreed_on(cloud: Any, *, yes: bool) -> list[Ship]:
     from cloudship import fleet
     from cloudship.errors import ConfigError
 
-    found = [ship for ship in fleet.ships(cloud=cloud) if ship.owner == fleet.configured_owner()]
+    whose, every = fleet.configured_owner(Path.cwd()), fleet.ships(cloud=cloud)
+    fleet.check_reach(every, cloud)
+    found = [ship for ship in every if ship.owner == whose]
     if not found:
-        print(f"no ships of {fleet.configured_owner()}", file=sys.stderr)
+        print(f"no ships of {whose}", file=sys.stderr)
     for ship in found:
         print(f"{ship.name}  {ship.url}  {ship.cloud.value}  droplet {ship.droplet_id}", file=sys.stderr)
     if found and not yes:

@@ -17,12 +17,15 @@ from cloudship.errors import GitError, ProgramMissing, WaitTimeout
 LOCAL_LIMIT = 120.0  # seconds for a call that stays on this machine
 SHOWN = 10  # lines of output that an error carries
 
-# Nothing that a repository or its user configured may run, ask or write.
+# Nothing that a repository or its user configured may run, ask or write; `_LONELY` is the other half of it.
 TAME = (
     *("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false"),
     *("-c", "safe.directory=*", "-c", "submodule.recurse=false", "-c", "fetch.recurseSubmodules=false"),
     *("-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "core.fsync=none"),
 )
+# What a repository lacks it would fetch by whatever its own configuration names, a command too, in any call. Older gits
+# know only the second variable; a call that is to reach a remote says over which protocols.
+_LONELY = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
 _REACHING = frozenset(  # what the user set up to reach remotes; every other GIT_* would lead git astray
     {
         *("GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_ASKPASS", "GIT_PROXY_COMMAND"),
@@ -42,9 +45,9 @@ class Outcome:
 
 
 def inherited() -> dict[str, str]:
-    """Give the caller's environment without what would point git at another repository."""
+    """Give the caller's environment without what would point git at another repository, or have it fetch by itself."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _REACHING}
-    return kept | {"LC_ALL": "C", "TERM": "dumb", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+    return kept | _LONELY | {"LC_ALL": "C", "TERM": "dumb", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from cloudship.local import endpoint, programs
 from cloudship.local.endpoint import Endpoint, directory_of
-from cloudship.local.errors import LocalCloudError
+from cloudship.local.errors import LocalCloudError, NoAnswer
 from cloudship.local.handle import LocalCloud
 from cloudship.local.machines.base import Driver
 from cloudship.local.machines.registry import NAMES
@@ -49,7 +49,7 @@ def start(
         transitions: how long things take: `immediate`, `realistic`, or seconds; one that runs is set to it too.
 
     Raises:
-        LocalCloudError: it does not start; the message carries what it said.
+        LocalCloudError: it does not start, the message carries what it said; or it runs and does not answer.
     """
     place = directory_of(directory)
     own(place)
@@ -63,6 +63,7 @@ def start(
                 raise LocalCloudError(
                     f"The local cloud in {place} runs at {found.url}, not at port {port}; stop it first"
                 )
+            _droplets(found)
             if transitions is not None:
                 LocalCloud(found.url, found.token).transitions = transitions
             return found
@@ -110,7 +111,10 @@ def _stop(place: Path) -> bool:
     while endpoint.process_started(found.pid) == found.started:
         _reap(found.pid)
         if time.monotonic() > deadline:
-            raise LocalCloudError(f"The local cloud (process {found.pid}) does not end; see {place}/server.log")
+            raise LocalCloudError(
+                f"The local cloud (process {found.pid}) does not end; kill -KILL {found.pid}, then stop it again, "
+                f"which ends its machines. What it said is in {place}/server.log"
+            )
         time.sleep(0.02)
     return True
 
@@ -131,12 +135,11 @@ def status(directory: Path | None = None) -> Status:
     Say whether a local cloud runs, and how many droplets it has.
 
     Raises:
-        LocalCloudError: it is somebody else's.
+        LocalCloudError: it is somebody else's, or does not answer.
     """
     place = directory_of(directory)
     found = endpoint.read(place)
-    droplets = _recorded(place) if found is None else int(LocalCloud(found.url, found.token).status()["droplets"])
-    return Status(found, place, droplets)
+    return Status(found, place, _recorded(place) if found is None else _droplets(found))
 
 
 def reset(directory: Path | None = None) -> None:
@@ -217,6 +220,14 @@ def _reap(pid: int) -> None:
         os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
         return  # another process started it
+
+
+def _droplets(found: Endpoint) -> int:
+    """Ask a server how many droplets it has: one that hangs is a process that runs, too."""
+    try:
+        return int(LocalCloud(found.url, found.token).status()["droplets"])
+    except NoAnswer as error:
+        raise NoAnswer(f"{error} (process {found.pid})") from error
 
 
 def _recorded(place: Path) -> int:

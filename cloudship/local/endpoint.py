@@ -43,7 +43,7 @@ def directory_of(chosen: Path | None = None) -> Path:
     if chosen is not None:
         return chosen.absolute()
     named = os.environ.get("CLOUDSHIP_LOCAL_DIR")
-    return Path(named).absolute() if named else platformdirs.user_state_path("cloudship") / "local"
+    return (Path(named) if named else platformdirs.user_state_path("cloudship") / "local").absolute()
 
 
 def read(directory: Path) -> Endpoint | None:

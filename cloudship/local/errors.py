@@ -2,6 +2,7 @@
 What goes wrong in the local cloud.
 
     LocalCloudError     for the person at this machine: it does not start, stop or fit
+    └── NoAnswer            it runs, or did a moment ago, and does not answer
     Refusal             for a client of the API: status, DigitalOcean's error id, message
 """
 
@@ -10,6 +11,12 @@ from __future__ import annotations
 
 class LocalCloudError(Exception):
     """The local cloud could not do what its owner asked; the message says what to do about it."""
+
+
+class NoAnswer(LocalCloudError):
+    """The server of a local cloud does not answer: it hangs, or is gone."""
+
+    mend = "cloudship local stop, then cloudship local start"
 
 
 class Refusal(Exception):

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cloudship.local.endpoint import environment
+from cloudship.local.errors import NoAnswer
 
 if TYPE_CHECKING:
     import urllib.error
@@ -15,7 +16,7 @@ _LIMIT = 30.0  # seconds
 
 class LocalCloud:
     """
-    What `/_cloudship/` offers, for tests and notebooks.
+    What `/_cloudship/` offers, for tests and notebooks; whatever is asked raises NoAnswer where nobody answers.
 
     Args:
         url: where it answers, as `http://127.0.0.1:PORT`.
@@ -98,7 +99,8 @@ class LocalCloud:
         return environment(self.url, self.token)
 
     def _call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        import urllib.error  # here, since every run of pytest loads this module with the plugin
+        import http.client  # here, since every run of pytest loads this module with the plugin
+        import urllib.error
         import urllib.request
 
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -110,11 +112,14 @@ class LocalCloud:
                 text = answer.read()
         except urllib.error.HTTPError as error:
             raise ValueError(_message(error)) from None
+        except (OSError, http.client.HTTPException) as error:
+            why = getattr(error, "reason", error)
+            raise NoAnswer(f"The local cloud at {self.url} does not answer: {why}") from error
         return dict(json.loads(text)) if text else {}
 
 
 def _message(error: urllib.error.HTTPError) -> str:
     try:
         return str(json.loads(error.read())["message"])
-    except (ValueError, KeyError):
+    except (OSError, ValueError, KeyError):
         return f"{error.code} {error.reason}"

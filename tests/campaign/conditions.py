@@ -156,6 +156,11 @@ def _read_only_disk(place: Path) -> None:
     privileges.mount("-o", "remount,bind,ro", str(place / "state"))
 
 
+def _hollow(place: Path) -> None:
+    """Have the app's own repository lack a commit, and name the command that would fetch it."""
+    hostile_git.hollow(place / "app", f"touch {place}/ran")
+
+
 def _only_git(place: Path) -> None:
     """Have a folder of programs in which there is nothing but git."""
     (place / "programs").mkdir()
@@ -220,4 +225,5 @@ CONDITIONS = (
     Condition("7 open files", _open_files(7), status=_ANY),
     Condition("umask 000", _masked(0)),
     Condition("umask 077", _masked(0o77)),
+    Condition("a repository that fetches by a command of its own", spoil=_hollow),
 )

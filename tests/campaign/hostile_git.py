@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 
@@ -55,6 +56,25 @@ def hostile(place: Path) -> None:
     objectFormat = sha256
 """
     )
+
+
+def hollow(folder: Path, command: str) -> None:
+    """Have a repository lack its newest commit, and fetch what it lacks by a command of its own configuration."""
+    words = ["git", "-C", str(folder), "rev-parse", "HEAD"]
+    name = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+    (folder / ".git" / "objects" / name[:2] / name[2:]).unlink()
+    with (folder / ".git" / "config").open("a") as config:
+        config.write(
+            f"""[core]
+    repositoryFormatVersion = 1
+[extensions]
+    partialClone = origin
+[remote "origin"]
+    promisor = true
+    url = {folder}
+    uploadpack = "{command}; false"
+"""
+        )
 
 
 VARIABLES = {

@@ -82,7 +82,9 @@ class FakeShell:
             case ["env-set"]:
                 droplet.store("values", json.loads(stdin or b"{}"))
             case ["settings-set"]:
+                before = droplet.kept("settings")
                 droplet.store("settings", json.loads(stdin or b"{}"))
+                return json.dumps(before)
             case ["env-list"]:
                 return json.dumps(droplet.kept("values"))
             case ["maintenance", *asked]:
@@ -132,7 +134,7 @@ def look(url: str, *, limit: float) -> Answer:
     if found is None:
         raise Unreachable("connection refused")
     live = Memory(found).live
-    return Answer(200, "OK", {RELEASE_HEADER: str(live)}, "hello") if live else Answer(503, "Unavailable", {}, "")
+    return Answer(200, "OK", {RELEASE_HEADER: str(live)}) if live else Answer(503, "Unavailable", {})
 
 
 def stand_in() -> None:

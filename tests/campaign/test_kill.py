@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from campaign import oracle
-from campaign.conftest import Field, not_one_ship, record, told
+from campaign.conftest import SOAK, Field, not_one_ship, record, told
 from campaign.points import Point, kill_at
 
 SHARDS = 8
@@ -73,4 +73,26 @@ def test_a_launch_after_a_kill_anywhere_makes_exactly_one_ship(ground: Field, sh
         if found:
             wrong[str(point)] = found
     record("T1 kill, then up", cases=len(cases), points=len(cases))
+    assert not wrong, told(wrong)
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_a_launch_killed_anywhere_is_taken_down_from_another_machine_before_it_is_listed(
+    ground: Field, shard: int
+) -> None:
+    """As when a pull request is closed whose job is cancelled: nothing is there any more when the listings show it."""
+    wrong, cases = {}, ground.trace("up")[shard :: SHARDS * (1 if SOAK else 4)]
+    for point in cases:
+        place, elsewhere = ground.place(), ground.place()
+        ground.box.knobs.fault("listing_lag", seconds=60)
+        ended = ground.up(place, kill_at(point, signal.SIGKILL))
+        down = ground.down(elsewhere)
+        ground.box.knobs.clear_faults()
+        ground.box.knobs.advance(120)
+        found = [] if down.status == 0 else [f"down ended with {down.status}: {down.output[-600:]}"]
+        found += oracle.difference(ground.box)
+        found += oracle.judge(ground.box, place, ended)
+        if found:
+            wrong[str(point)] = found
+    record("T1 kill, then down elsewhere", cases=len(cases), points=len(cases))
     assert not wrong, told(wrong)

@@ -168,10 +168,15 @@ def _watch(act: Callable[[Point], None]) -> None:
     around(Shell, "run", lambda _shell, words: words[-1])
     around(Shell, "close")
     around(keys.LaunchFiles, "pin")
-    around(durable, "_write_new", lambda path, _text: path.name)
-    around(durable.os, "open", lambda path, *_: Path(path).name)
-    around(Path, "replace", lambda path, _: path.name)
-    around(Path, "unlink", lambda path: path.name)
+    around(durable, "_write_new", lambda path, _text: _named(path))
+    around(durable.os, "open", lambda path, *_: _named(path))
+    around(Path, "replace", lambda path, _: _named(path))
+    around(Path, "unlink", _named)
+
+
+def _named(path: Path | str) -> str:
+    """Give a file's name without what is another in each run."""
+    return re.sub(r"\.[0-9a-f]{10}\.part$", ".part", Path(path).name)
 
 
 def _points(ground: Ground) -> list[Point]:

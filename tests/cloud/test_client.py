@@ -90,6 +90,25 @@ def test_listings_are_complete_over_pages(client: Client, monkeypatch: pytest.Mo
     assert ids == {one.id for one in client.droplets(tag="cloudship")}
 
 
+def test_a_listing_that_shrinks_between_its_pages_is_read_again(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that went moves others onto a page that was read already: none is missing, and none is there that went."""
+    monkeypatch.setattr("cloudship.client.PER_PAGE", 2)
+    every = [client.create_droplet(REQUEST.model_copy(update={"name": f"w{index}"})) for index in range(5)]
+    read, gone = client._get, []
+
+    def get(path: str, asked: Any = None) -> Any:
+        if asked and asked.get("page") == 2 and not gone:
+            gone.append(every[0])
+            client.delete_droplet(every[0])
+        return read(path, asked)
+
+    monkeypatch.setattr(client, "_get", get)
+    assert every[1:] == sorted(one.id for one in client.droplets(tag="cloudship"))
+    assert every[:1] == gone
+
+
 class Script(BaseHTTPRequestHandler):
     """Answers each request with the next line of a script; the last one stays."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,10 @@ from typing import Any
 
 import jsonschema
 import pytest
+
+from cloudship.cli.upanddown import receipt_line
+from cloudship.local import control, handle
+from cloudship.models import Cloud, Destroyed, Kind, Receipt
 
 pytestmark = pytest.mark.slow
 
@@ -89,6 +94,85 @@ def test_plan_shows_everything_and_creates_nothing(run: Run, cloud: Any, flask_a
     assert any(tag.startswith("cloudship:expires:") for tag in told["requests"][1]["body"]["tags"])
     assert "PRIVATE KEY" not in done.stdout
     assert 0 == cloud("GET", "/v2/droplets").json()["meta"]["total"]
+
+
+def test_plan_says_when_the_ship_ends_and_when_it_goes(typed: Callable[..., Any], flask_app: Path) -> None:
+    """A ttl is a promise about the next sweep; for programs it is the moment alone."""
+    rows = typed("plan", str(flask_app), "--ttl", "2h").out.splitlines()
+    (row,) = (one for one in rows if one.startswith("expires_at "))
+    assert row.endswith("Z; it goes at the first `cloudship reap` after that")
+    told = json.loads(typed("plan", str(flask_app), "--ttl", "2h", "--json").out)
+    assert told["expires_at"].endswith("Z")
+    assert "expires_at    never" in typed("plan", str(flask_app)).out.splitlines()
+    assert json.loads(typed("plan", str(flask_app), "--json").out)["expires_at"] is None
+
+
+_DROPLET, _KEY = Destroyed(kind=Kind.DROPLET, id="7"), Destroyed(kind=Kind.KEY, id="5")
+_TAG = Destroyed(kind=Kind.TAG, id="cloudship:ship:web")
+
+
+@pytest.mark.parametrize(
+    ("destroyed", "lived", "said"),
+    [
+        ((), None, "web: nothing to take down (searched: local)"),
+        ((_DROPLET, _KEY, _TAG), 60.0, "web: gone after 60 s (droplet 7, key 5); it cost $0.0100"),
+        ((_KEY, _TAG), None, "web: gone (key 5)"),
+        ((_TAG,), None, "web: its last tag is gone; nothing else of it was there"),
+        ((_TAG, _TAG), None, "web: its last 2 tags are gone; nothing else of it was there"),
+    ],
+)
+def test_a_receipt_says_what_went_and_what_it_cost(
+    destroyed: tuple[Destroyed, ...], lived: float | None, said: str
+) -> None:
+    """Where no droplet was there any more, nobody knows what it had cost."""
+    receipt = Receipt(
+        name="web", destroyed=destroyed, searched=(Cloud.LOCAL,), seconds_lived=lived, cost=0.01 if lived else 0.0
+    )
+    assert said == receipt_line(receipt)
+
+
+def test_a_local_cloud_that_hangs_is_told_as_that(
+    typed: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By `local status`, `local start` and `doctor`, each with what to do about it."""
+    monkeypatch.setenv("CLOUDSHIP_LOCAL_DIR", str(tmp_path / "own"))
+    monkeypatch.setenv("CLOUDSHIP_LOCAL_DRIVER", "none")
+    found = control.start(driver="none")
+    try:
+        monkeypatch.setattr(handle, "_LIMIT", 0.3)
+        os.kill(found.pid, signal.SIGSTOP)
+        mend = "cloudship local stop, then cloudship local start"
+        for verb in ("status", "start"):
+            said = typed("local", verb)
+            assert (2, "") == (said.status, said.out)
+            assert (True, True) == (f"(process {found.pid})" in said.err, f"next: {mend}" in said.err)
+        checked = {one["name"]: one for one in json.loads(typed("doctor", "--cloud", "local", "--json").out)}
+        assert (False, mend) == (checked["local cloud"]["ok"], checked["local cloud"]["mend"])
+        assert "does not answer" in checked["local cloud"]["found"]
+    finally:
+        os.kill(found.pid, signal.SIGCONT)
+        control.reset()
+
+
+def test_doctor_goes_on_where_the_local_cloud_cannot_be_looked_at(
+    typed: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A state of somebody else's, a folder that cannot be: one line that fails among all the others."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "account.sqlite").touch()
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: "own" not in Path(path).parts and access(path, mode))
+    cases = [
+        (tmp_path / "own", "is somebody else's", "cloudship local start"),
+        (tmp_path / ("x" * 300), "its folder cannot be used", "export CLOUDSHIP_LOCAL_DIR="),
+    ]
+    for place, message, mend in cases:
+        monkeypatch.setenv("CLOUDSHIP_LOCAL_DIR", str(place))
+        said = typed("doctor", "--cloud", "local")
+        assert (1, True) == (said.status, "git " in said.out)
+        row, next_row = said.out.splitlines()[-2:]
+        assert (True, True) == (row.startswith("FAIL local cloud "), message in row)
+        assert mend in next_row
 
 
 def test_render_prints_the_cloned_document(run: Run) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from droplet import expiry
+from droplet.journal import StageError
 from droplet.layout import Config, Layout
 
 NOW = 1_800_000_000
@@ -75,3 +77,43 @@ def test_a_silent_metadata_service_ends_nothing(armed: list[Any], monkeypatch: p
     """It is asked again; the ceiling is the reaper's."""
     _at(monkeypatch, NOW + 1, None)
     assert [("arm", NOW + 1 + expiry.AGAIN)] == armed
+
+
+def test_on_a_full_disk_the_app_stops_all_the_same(armed: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the page waits for room, at the next look."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(expiry, "replace_text", full)
+    with pytest.raises(OSError, match="No space"):
+        _at(monkeypatch, NOW + 1, [])
+    assert [("timers", {}), ("stop", ["cloudship-app@1.service"])] == armed
+
+
+def test_what_does_not_start_again_at_once_is_started_at_the_next_look(
+    armed: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its workers and timers too; the later end is armed then, and nothing is started twice."""
+    _at(monkeypatch, NOW + 1, [])
+    armed.clear()
+    starts = expiry.inside.start_live
+
+    def broken(_words: list[str]) -> int:
+        raise StageError("`systemctl start cloudship-app@1.service` failed")
+
+    more = [f"cloudship:expires:{NOW + 600}"]
+    monkeypatch.setattr(expiry.inside, "start_live", broken)
+    with pytest.raises(StageError):
+        _at(monkeypatch, NOW + 70, more)
+    monkeypatch.setattr(expiry.inside, "start_live", starts)
+    _at(monkeypatch, NOW + 130, more)
+    _at(monkeypatch, NOW + 190, more)
+    assert [("start",), ("arm", NOW + 600), ("arm", NOW + 600)] == armed
+    assert not (tmp_path / "web" / "ended.html").exists()
+
+
+def test_a_look_that_failed_is_repeated(root: Path) -> None:
+    """The timer has elapsed by then, so nothing else would look again."""
+    lines = (root / "userdata/systemd/cloudship-expiry.service").read_text().splitlines()
+    assert {"Restart=on-failure", "RestartSec=60"} <= set(lines)

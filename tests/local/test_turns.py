@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from cloudship.local import control, endpoint
-from cloudship.local.errors import LocalCloudError
+from cloudship.local import control, endpoint, handle
+from cloudship.local.errors import LocalCloudError, NoAnswer
 from cloudship.local.turns import served
 
 pytestmark = pytest.mark.slow
@@ -70,4 +70,41 @@ def test_a_port_that_is_taken_is_said_and_leaves_nothing(place: Path) -> None:
         port = other.getsockname()[1]
         with pytest.raises(LocalCloudError, match=f"Port {port}"):
             control.start(place, driver="none", port=port)
+    assert not served(place)
+
+
+def test_a_server_that_hangs_is_said_to_be_one(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks, or wants it started, learns which process it is; it is not passed off as one that runs."""
+    found = control.start(place, driver="none")
+    monkeypatch.setattr(handle, "_LIMIT", 0.3)
+    os.kill(found.pid, signal.SIGSTOP)
+    try:
+        for ask in (control.status, lambda where: control.start(where, driver="none")):
+            with pytest.raises(NoAnswer, match=rf"{found.url} does not answer: timed out \(process {found.pid}\)"):
+                ask(place)
+    finally:
+        os.kill(found.pid, signal.SIGCONT)
+    assert 0 == control.status(place).droplets
+
+
+def test_whoever_holds_on_to_a_server_that_is_gone_is_told_so() -> None:
+    """In our words, and not in those of the library that asks."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+    with pytest.raises(NoAnswer, match=f"127.0.0.1:{port} does not answer: .*refused"):
+        handle.LocalCloud(f"http://127.0.0.1:{port}", "token").time()
+
+
+def test_a_server_that_does_not_even_end_can_be_killed_and_stopped(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the message says; what it leaves behind goes with the second stop."""
+    found = control.start(place, driver="none")
+    os.kill(found.pid, signal.SIGSTOP)
+    monkeypatch.setattr(control, "STOP_LIMIT", 0.2)
+    with pytest.raises(LocalCloudError, match=f"kill -KILL {found.pid}, then stop"):
+        control.stop(place)
+    monkeypatch.undo()
+    os.kill(found.pid, signal.SIGKILL)
+    control.stop(place)
     assert not served(place)

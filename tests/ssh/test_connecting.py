@@ -15,7 +15,7 @@ from ssh.middle import Middle, Saying
 from sshd import Host, Meeting
 
 from cloudship.errors import HostKeyMismatch, ShellError, ShellUnreachable
-from cloudship.keys import mint
+from cloudship.keys import LaunchFiles, mint
 
 pytestmark = pytest.mark.slow
 
@@ -190,6 +190,17 @@ def test_openssh_asks_nobody_and_reads_no_configuration_of_the_users(
     (home / ".ssh/config").write_text(hostile)
     monkeypatch.setenv("HOME", str(home))
     assert 0 == _openssh(meeting, "true").returncode
+    meeting.files.pin([mint("another").public])
+    assert "Host key verification failed" in _openssh(meeting, "true").stderr
+
+
+@pytest.mark.parametrize("name", ["Application Support", "50% of%h", "a*b"])
+def test_openssh_finds_our_files_wherever_they_lie(meeting: Meeting, tmp_path: Path, name: str) -> None:
+    """A blank parts words in its options, and % begins a token; a host that is not pinned there is not trusted."""
+    meeting.files.folder.rename(tmp_path / name)
+    meeting.files = LaunchFiles(tmp_path / name, meeting.files.launch)
+    done = _openssh(meeting, "echo on")
+    assert (0, "on\n", "") == (done.returncode, done.stdout, done.stderr)
     meeting.files.pin([mint("another").public])
     assert "Host key verification failed" in _openssh(meeting, "true").stderr
 

@@ -12,7 +12,7 @@ from sshd import Host, Meeting
 
 from cloudship import git, source
 from cloudship.errors import GitError, ReleaseFailed, WaitTimeout
-from cloudship.keys import mint
+from cloudship.keys import LaunchFiles, mint
 from cloudship.source import SourceTree
 
 
@@ -38,6 +38,16 @@ def test_the_program_of_the_droplet_is_reached_with_the_ships_own_key(meeting: M
         push(meeting, tree)
     assert any("pushed to /srv/web/repo.git" in line for line in caught.value.evidence)
     assert caught.value.next_step
+
+
+def test_a_push_finds_our_files_wherever_they_lie(meeting: Meeting, tree: SourceTree, tmp_path: Path) -> None:
+    """Their folder may have a blank in its name, as the usual one on a Mac, or a %: git hands words on as they are."""
+    meeting.host.program("bin/git-receive-pack", 'echo "pushed to $1" >&2; exit 1')
+    meeting.files.folder.rename(tmp_path / "Application Support 50%h")
+    meeting.files = LaunchFiles(tmp_path / "Application Support 50%h", meeting.files.launch)
+    with pytest.raises(GitError) as caught:
+        push(meeting, tree)
+    assert any("pushed to /srv/web/repo.git" in line for line in caught.value.evidence)
 
 
 def test_a_stranger_gets_no_code(meeting: Meeting, tree: SourceTree, new_host: Callable[..., Host]) -> None:

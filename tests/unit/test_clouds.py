@@ -11,8 +11,10 @@ import pytest
 
 from cloudship import clouds
 from cloudship.errors import ConfigError, CredentialsError, LocalCloudUnavailable
+from cloudship.keys import state_folder
 from cloudship.local import endpoint
 from cloudship.local.endpoint import directory_of, process_started
+from cloudship.local.machines.rootfs.build import cache_folder
 from cloudship.models import Cloud, Secret
 
 REAL = "dop_v1_" + "a" * 64
@@ -88,6 +90,17 @@ def test_both_sides_agree_on_where_the_local_cloud_lies(tmp_path: Path, monkeypa
     assert directory_of() == clouds.local_directory()
     monkeypatch.delenv("CLOUDSHIP_LOCAL_DIR")
     assert directory_of() == clouds.local_directory()
+
+
+def test_folders_that_are_named_from_where_one_stands_are_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """State, local cloud and cache: other programs are told where they lie, and stand elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("STATE", "LOCAL", "CACHE"):
+        monkeypatch.setenv(f"CLOUDSHIP_{name}_DIR", name.lower())
+    found = [state_folder(), clouds.local_directory(), directory_of(), cache_folder()]
+    assert [tmp_path / name for name in ("state", "local", "local", "cache/rootfs")] == found
 
 
 def test_a_local_cloud_whose_number_is_another_process_by_now_does_not_run(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,40 @@ def test_a_refusal_names_the_place_that_won(tmp_path: Path) -> None:
     assert 60 == load(tmp_path, environ={}, given={"ttl": 60, "health": {"status": 200}}).config.ttl
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        (
+            "CLOUDSHIP_ENV",
+            "production",
+            "CLOUDSHIP_ENV: each of the app's values has a variable .* CLOUDSHIP_ENV_<NAME>",
+        ),
+        ("CLOUDSHIP_ENV", '{"A": "1"}', "CLOUDSHIP_ENV: each of the app's values"),
+        ("cloudship_env", "x", "CLOUDSHIP_ENV: each of the app's values"),
+        ("CLOUDSHIP_HEALTH", "/up", "CLOUDSHIP_HEALTH: each of its keys .* CLOUDSHIP_HEALTH_PATH=/up"),
+        ("CLOUDSHIP_HEALTH", "5", "CLOUDSHIP_HEALTH: a table belongs here"),
+        ("CLOUDSHIP_SCHEDULE", "x", "CLOUDSHIP_SCHEDULE: a list of jobs in JSON"),
+        ("CLOUDSHIP_SCHEDULE", "[" * 100_000, "CLOUDSHIP_SCHEDULE: a list of jobs in JSON"),
+    ],
+)
+def test_a_variable_that_cannot_be_a_line_of_text_is_refused_in_words(name: str, text: str, message: str) -> None:
+    """It says how its key is written in the environment."""
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(None, environ={name: text})
+    assert 2 == caught.value.exit_status
+
+
+def test_tables_and_jobs_may_stand_in_the_environment_as_json() -> None:
+    """Of one variable; what it does not name stays the default."""
+    environ = {"CLOUDSHIP_SCHEDULE": '[{"run": "./tidy", "when": "@daily"}]', "CLOUDSHIP_HEALTH": '{"path": "/up"}'}
+    found = load(None, environ=environ).config
+    assert (({"run": "./tidy", "when": "@daily"},), "/up", 60.0) == (
+        found.schedule,
+        found.health.path,
+        found.health.timeout,
+    )
+
+
 def test_two_configurations_in_one_tree_are_refused(tmp_path: Path) -> None:
     """cloudship.toml and [tool.cloudship] together are an error."""
     (tmp_path / "cloudship.toml").write_text("")
@@ -165,3 +200,15 @@ def test_secrets_never_show_themselves() -> None:
     assert "hunter2" not in loaded.config.model_dump_json()
     with pytest.raises(TypeError):
         pickle.dumps(loaded.config.env["KEY"])
+
+
+def test_every_variable_that_is_read_is_documented(root: Path) -> None:
+    """Here and on the droplet: keys by their own names, all others by the variable's."""
+    page = (root / "docs" / "configuration.md").read_text(encoding="utf-8")
+    keys = {*config.Config.model_fields} - {"health"} | {f"health.{key}" for key in config.Health.model_fields}
+    assert keys == set(re.findall(r"^\| `\[*([a-z_.]+)", page, re.MULTILINE))
+    files = [path for folder in ("cloudship", "userdata") for path in (root / folder).rglob("*.py")]
+    named = {name for path in files for name in re.findall(r"\bCLOUDSHIP_[A-Z_]*[A-Z]\b", path.read_text("utf-8"))}
+    assert {"CLOUDSHIP_STATE_DIR", "CLOUDSHIP_PROCESS"} <= named
+    others = (named | config.OTHERS) - {f"CLOUDSHIP_{key.upper().replace('.', '_')}" for key in keys}
+    assert [] == sorted(name for name in others if f"`{name}`" not in page)

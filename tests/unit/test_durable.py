@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import secrets
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,18 +50,61 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert ["full"] == [path.name for path in tmp_path.iterdir()]
 
 
-def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+def test_several_replace_one_file_at_once(tmp_path: Path) -> None:
+    """Nobody fails for the others: it is one of theirs, whole, and nothing is left beside it."""
+    texts = [str(number) * 10_000 for number in range(4)]
+
+    def write(text: str) -> None:
+        for _ in range(40):
+            durable.write(tmp_path / "file", text)
+
+    with ThreadPoolExecutor(len(texts)) as several:
+        assert [None] * len(texts) == list(several.map(write, texts))
+    assert durable.read(tmp_path / "file") in texts
+    assert ["file"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_whoever_is_interrupted_while_a_file_is_replaced_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C is no error of the system's, and what was begun goes just the same."""
+
+    def interrupted(_descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    durable.write(tmp_path / "file", "old")
+    monkeypatch.setattr("os.fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        durable.write(tmp_path / "file", "new")
+    assert [("file", "old")] == [(path.name, path.read_text()) for path in tmp_path.iterdir()]
+
+
+def test_what_a_killed_process_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    """It is no file of the name, and goes with its folder."""
+    (tmp_path / "ship").mkdir()
+    (tmp_path / "ship" / f"file.{'0' * 10}.part").touch()
+    durable.write(tmp_path / "ship" / "file", "new")
+    assert "new" == durable.read(tmp_path / "ship" / "file")
+    durable.remove_folder(tmp_path / "ship")
+    assert [] == [*tmp_path.iterdir()]
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A link that lies where a file is to be written is replaced; what it leads to stays as it was."""
     victim = tmp_path / "victim"
     victim.write_text("precious")
-    for name in ("file", "file.part"):
-        (tmp_path / name).symlink_to(victim)
+    (tmp_path / "file").symlink_to(victim)
     durable.write(tmp_path / "file", "new")
     assert ("precious", "new", False) == (
         victim.read_text(),
         (tmp_path / "file").read_text(),
         (tmp_path / "file").is_symlink(),
     )
+    monkeypatch.setattr(secrets, "token_hex", lambda _bytes: "guessed")
+    (tmp_path / "file.guessed.part").symlink_to(victim)
+    with pytest.raises(StorageError, match="File exists"):
+        durable.write(tmp_path / "file", "newer")
+    assert ("precious", "new") == (victim.read_text(), (tmp_path / "file").read_text())
 
 
 def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(tmp_path: Path) -> None:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import inspect
+import io
 import json
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloudship import about, errors
 from cloudship.cli import failure
+from cloudship.cli.app import app
 from cloudship.cli.interrupts import Interrupts
 from cloudship.errors import CloudshipError, UsageError
+from cloudship.keys import mint
 from cloudship.legible import legible
 from cloudship.models import Kind, Left
 
+SECRET = "hunter2"  # noqa: S105  of nobody
+KEY = mint("somebody's").private.reveal()
 LEFT = tuple(Left(kind=Kind.DROPLET, id=str(number), price_hourly=0.00893) for number in range(5))
 
 
@@ -151,3 +157,55 @@ def test_nothing_foreign_moves_the_cursor_or_makes_a_line(message: str, evidence
 def test_legible(text: str, shown: str) -> None:
     """Letters of any script stay; what does not print is named."""
     assert shown == legible(text)
+
+
+def _wrongly_used(*words: str) -> str:
+    """Type a command line that cannot be; gives all that is said of it, and how it ended."""
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        command = lambda: app(args=list(words), prog_name="cloudship", standalone_mode=False)  # noqa: E731
+        status = failure.guarded(command, list(words), Interrupts(lambda: None, tidies=False))
+    assert 2 == status, (words, err.getvalue())
+    return out.getvalue() + err.getvalue()
+
+
+PLACES = [
+    ("env", "shop", "{}"),
+    ("env", "shop", "{}", "--json"),
+    ("up", ".", "{}"),
+    ("up", "--on-failure={}"),
+    ("up", "--on-failure", "{}"),
+    ("up", "--{}"),
+    ("up", "--env", "{}", "--on-failure={}1"),
+    ("logs", "web", "-n{}"),
+    ("logs", "web", "-fn{}"),
+    ("local", "{}"),
+    ("{}",),
+]
+
+
+VALUES = [f"pa\\{SECRET}", f"pa\n{SECRET}", f"\n{SECRET}\x7f", f"pa'{SECRET}", f"p\"a'{SECRET}", f"=pa\t{SECRET}"]
+
+
+@pytest.mark.parametrize("place", PLACES, ids=" ".join)
+@pytest.mark.parametrize("value", VALUES)
+def test_a_value_in_a_wrong_place_is_not_shown(place: tuple[str, ...], value: str) -> None:
+    """In none of the forms in which the library would show it."""
+    assert SECRET not in _wrongly_used(*(one.replace("{}", f"DB_PASSWORD={value}") for one in place))
+
+
+@settings(max_examples=30)
+@given(st.text(), st.text())
+def test_no_letter_brings_a_value_into_a_message(before: str, after: str) -> None:
+    """Only its name, by which whoever typed it sees what is meant."""
+    word = f"DB_PASSWORD={before}{SECRET}{after}"
+    for place, shown in ((("env", "shop"), "DB_PASSWORD=..."), (("up", "."), "(DB_PASSWORD=...)")):
+        said = _wrongly_used(*place, word)
+        assert (False, True) == (SECRET in said, shown in said)
+
+
+@pytest.mark.parametrize("place", PLACES, ids=" ".join)
+@pytest.mark.parametrize("before", ["", "KEY="])
+def test_not_a_line_of_a_private_key_is_shown(place: tuple[str, ...], before: str) -> None:
+    """It may have been read into the word by `$(cat ...)`."""
+    said = _wrongly_used(*(one.replace("{}", before + KEY) for one in place))
+    assert [] == [line for line in KEY.splitlines()[1:-1] if line[:20] in said]

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from campaign import hostile_git
 
 from cloudship import git, source
 from cloudship.errors import SourceError
@@ -53,6 +54,19 @@ def _repository(folder: Path) -> Path:
     for more in (("init", "-q"), ("add", "-A"), ("commit", "-q", "-m", "one")):
         subprocess.run([*words, *more], check=True)
     return folder
+
+
+def test_no_command_runs_that_a_folders_own_repository_fetches_by(tmp_path: Path) -> None:
+    """What it lacks stays lacking: the folder is sent as it is, and the commit is not there. A plain git runs it."""
+    folder = _with_page(tmp_path / "theirs")
+    hostile_git.hollow(_repository(folder), f"touch {tmp_path}/ran")
+    tree = git.read(source.parse(str(folder)), tmp_path / "one")
+    assert (None, ["index.html"]) == (tree.origin, [path.name for path in tree.root.iterdir()])
+    with pytest.raises(SourceError, match="no commit"):
+        git.read(source.parse(f"{folder}@HEAD"), tmp_path / "two")
+    assert not (tmp_path / "ran").exists()
+    subprocess.run(["git", "rev-parse", "HEAD^{commit}"], cwd=folder, capture_output=True, check=False)
+    assert (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize("from_git", [True, False])

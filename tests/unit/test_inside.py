@@ -38,3 +38,13 @@ def test_a_flag_in_the_place_of_a_command_is_refused(
     with pytest.raises(ConfigError, match=f"{name} has no flag -oProxyCommand"):
         verb("web", ["-oProxyCommand=touch /tmp/x"])
     assert [] == became
+
+
+@pytest.mark.parametrize("verb", [inside.ssh, inside.run])
+def test_what_such_a_flag_was_given_is_not_shown(
+    became: list[list[str]], verb: Callable[[str, list[str]], None]
+) -> None:
+    """It may be a secret that was meant for `up`."""
+    with pytest.raises(ConfigError, match=r"has no flag --env$"):
+        verb("web", ["--env=API_KEY=s3cret", "ls"])
+    assert [] == became

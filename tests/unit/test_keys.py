@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cloudship.errors import ConfigError, KeyMissing, StorageError
-from cloudship.keys import LaunchFiles, mint, own_public_keys
+from cloudship.keys import LaunchFiles, mint, own_public_keys, ssh_config, state_folder
 from cloudship.ssh import Shell
 
 
@@ -83,6 +83,43 @@ def test_the_ssh_command_trusts_nothing_of_the_users_own(tmp_path: Path) -> None
     assert ("ssh", "-F", "/dev/null") == words[:3]
     assert {"-oStrictHostKeyChecking=yes", "-oIdentityAgent=none", "-oGlobalKnownHostsFile=/dev/null"} <= set(words)
     assert "root@192.0.2.1" == words[-1]
+
+
+@pytest.mark.parametrize("name", ["plain", "Application Support", "50%h", "a*b[c]?"])
+def test_openssh_reads_paths_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A blank parts no words, % begins no token and * stands for itself: in options, and in the file for `git push`."""
+    monkeypatch.setenv("CLOUDSHIP_STATE_DIR", str(tmp_path / name))
+    files = LaunchFiles(state_folder() / "ships" / "local" / "web" / "0123456789", "0123456789")
+    files.save_identity(mint("who"))
+    files.save_config("192.0.2.1")
+    for words in (files.openssh("192.0.2.1"), ("ssh", "-F", str(ssh_config()), files.host)):
+        told = _asked(*words)
+        assert ("192.0.2.1", [files.identity], [files.known_hosts]) == (
+            told["hostname"][0],
+            [Path(one.replace("%%", "%")) for one in told["identityfile"]],  # as it is written: it is read later
+            [Path(one.replace("%%", "%")) for one in told["userknownhostsfile"]],
+        )
+
+
+def test_openssh_gives_up_a_droplet_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a minute without a word, in our own calls and in `git push`; the kernel's own limit is two hours."""
+    monkeypatch.setenv("CLOUDSHIP_STATE_DIR", str(tmp_path))
+    files = LaunchFiles(tmp_path / "ships" / "local" / "web" / "0123456789", "0123456789")
+    files.save_identity(mint("who"))
+    files.save_config("192.0.2.1")
+    for words in (files.openssh("192.0.2.1"), ("ssh", "-F", str(ssh_config()), files.host)):
+        told = _asked(*words)
+        assert (["15"], ["4"]) == (told["serveraliveinterval"], told["serveralivecountmax"])
+
+
+def _asked(*words: str) -> dict[str, list[str]]:
+    """Ask OpenSSH what it makes of such a call: each setting with its values."""
+    done = subprocess.run([words[0], "-G", *words[1:]], capture_output=True, text=True, check=True)
+    found: dict[str, list[str]] = {}
+    for line in done.stdout.splitlines():
+        name, _, value = line.partition(" ")
+        found.setdefault(name, []).append(value)
+    return found
 
 
 def test_a_configured_key_file_that_holds_none_is_refused(tmp_path: Path) -> None:

@@ -77,3 +77,18 @@ def test_a_teardown_that_had_not_begun_is_to_be_typed_again(
     assert 130 == failure.guarded(command, ["down", "web"], Interrupts(lambda: None, tidies=True))
     assert ["interrupted", *more] == capsys.readouterr().err.splitlines()
     LEFTOVERS.mended_by()
+
+
+def test_of_several_ships_more_may_follow_the_one_that_is_gone(capsys: pytest.CaptureFixture[str]) -> None:
+    """The signal ended `down --all` or `reap` behind it: what is left is said to be taken down by the same again."""
+    notify = LEFTOVERS.hearing(nobody)
+
+    def command() -> None:
+        LEFTOVERS.mended_by("cloudship reap", several=True)
+        for event in (TAKING, TAKEN):
+            notify(event)
+        raise KeyboardInterrupt
+
+    assert 130 == failure.guarded(command, ["reap"], Interrupts(lambda: None, tidies=True))
+    assert ["interrupted", "next: cloudship reap"] == capsys.readouterr().err.splitlines()
+    LEFTOVERS.mended_by()

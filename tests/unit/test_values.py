@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudship import values
+from cloudship import releasing, values
 from cloudship.config import load
 from cloudship.errors import ConfigError
 from cloudship.models import Secret
@@ -73,6 +74,16 @@ def test_a_flag_without_a_name_shows_nothing() -> None:
     with pytest.raises(ConfigError, match=r"--env \.\.\.: write it as NAME=value") as caught:
         values.parse_env(("s3cret-value",))
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("KEY=hunter2", "'KEY=...'"), ("MY-KEY=hunter2", "'MY-KEY=...'"), ("1A", "'1A'"), ("", "''")]
+)
+def test_what_is_taken_away_is_refused_here_where_it_is_no_name(name: str, shown: str) -> None:
+    """Before anything is asked of the droplet, which would say it back whole."""
+    nobody: Any = None
+    with pytest.raises(ConfigError, match=f"^env: {shown} is no name for an environment variable$"):
+        releasing.change_environment(nobody, "web", {}, ["GOOD", name], by="me")
 
 
 @given(st.text().filter(lambda text: "\n" not in text and "\0" not in text))

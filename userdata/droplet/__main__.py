@@ -56,7 +56,7 @@ def _env_set(words: List[str]) -> int:
 
 def _settings_set(words: List[str]) -> int:
     del words
-    layout.write_settings(json.load(sys.stdin))
+    print(json.dumps(layout.write_settings(json.load(sys.stdin))))
     return 0
 
 

@@ -38,7 +38,7 @@ def arm(moment: Optional[float]) -> None:
 
 
 def expire(words: List[str]) -> int:
-    """Look whether the end has come; the timer starts this."""
+    """Look whether the end has come; the timer starts this, and systemd again a minute after it failed."""
     del words
     config = read_config()
     tags, now = told_tags(), time.time()
@@ -72,15 +72,18 @@ def latest(tags: Iterable[str], known: Optional[int]) -> Optional[int]:
 
 def end(layout: Layout) -> None:
     """Stop the app, whatever of it was started since the last look too, and say on the site that it has ended."""
+    formation.keep_timers({})
+    unit.stop(list(unit.present()))  # before the page, which a full disk does not take
     if not layout.ended.exists():
         text = page.write("This site has ended", "It was put online for a while, and its time is over.")
         replace_text(layout.ended, text, 0o644)
-    formation.keep_timers({})
-    unit.stop(list(unit.present()))
 
 
 def revive(layout: Layout) -> None:
-    """Start what had ended: somebody gave the ship more time."""
+    """Start what had ended: somebody gave the ship more time. What does not start is tried again at the next look."""
+    place = layout.ended.with_suffix(".old")
     if layout.ended.exists():
-        layout.ended.unlink()
+        layout.ended.replace(place)
+    if place.exists():
         inside.start_live([])
+        place.unlink()

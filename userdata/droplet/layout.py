@@ -140,11 +140,12 @@ def read_config(path: Path = CONFIG) -> Config:
     )
 
 
-def write_settings(settings: Dict[str, Any], path: Path = CONFIG) -> None:
-    """Replace the settings given from outside, whole or not at all."""
+def write_settings(settings: Dict[str, Any], path: Path = CONFIG) -> Any:
+    """Replace the settings given from outside, whole or not at all; gives the ones before."""
     told = json.loads(path.read_text(encoding="utf-8"))
-    told["settings"] = settings
+    before, told["settings"] = told.get("settings") or {}, settings
     replace_text(path, json.dumps(told), 0o644)
+    return before
 
 
 def replace_text(path: Path, text: str, mode: int) -> None:

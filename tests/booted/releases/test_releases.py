@@ -10,8 +10,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 from booted.deploying import until, write
+
+from cloudship.errors import ReleaseFailed
 
 
 def test_processes_and_schedules_follow_the_release(ship: Any, app: Path, tmp_path: Path) -> None:
@@ -26,6 +29,15 @@ def test_processes_and_schedules_follow_the_release(ship: Any, app: Path, tmp_pa
     until(lambda: set(ship.status()["processes"]) == {"web"})
     shown = "systemctl list-units --plain --no-legend 'cloudship-worker@*' 'cloudship-job-*'"
     until(lambda: ship.run(shown, root=True).stdout.strip() == "")
+
+
+def test_keys_given_from_outside_go_with_the_release_that_failed_of_them(ship: Any, app: Path, tmp_path: Path) -> None:
+    """The next deploy, and the next push, are built as before."""
+    outside = tmp_path / "outside.toml"
+    outside.write_text("build = 'exit 4'\n")
+    with pytest.raises(ReleaseFailed, match="the build command"):
+        ship.deploy(write(app), config_file=outside)
+    ship.deploy(write(app))
 
 
 def test_values_make_a_release_and_come_back_with_a_rollback(ship: Any, app: Path) -> None:

@@ -35,7 +35,7 @@ _NO_SSHD_SOCKET = ("etc/systemd/system/sockets.target.wants/ssh.socket",)
 def cache_folder() -> Path:
     """Say where built root file systems lie: `CLOUDSHIP_CACHE_DIR`, else the user's cache."""
     chosen = os.environ.get("CLOUDSHIP_CACHE_DIR")
-    return (Path(chosen) if chosen else platformdirs.user_cache_path("cloudship")) / "rootfs"
+    return (Path(chosen) if chosen else platformdirs.user_cache_path("cloudship")).absolute() / "rootfs"
 
 
 def built(recipe: Recipe) -> Path | None:

@@ -1,0 +1,58 @@
+"""What a deploy puts back on the droplet when its release fails."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+
+from cloudship import deploy, releasing
+from cloudship.errors import ReleaseFailed
+from cloudship.models import Result, Secret
+from cloudship.ssh import Shell
+
+
+class Droplet:
+    """A droplet's program, which remembers what was stored."""
+
+    def __init__(self, *, speaks: bool = True) -> None:
+        self.kept: dict[str, Any] = {"settings-set": {"build": "make"}, "env-set": {"A": "1"}}
+        self._speaks = speaks
+
+    def run(self, command: Sequence[str], *, stdin: bytes, limit: float) -> Result:
+        """Store something, and say what was there."""
+        del limit
+        before, self.kept[command[1]] = self.kept[command[1]], json.loads(stdin)
+        return Result(exit_status=0, stdout=json.dumps(before) if self._speaks else "", stderr="")
+
+
+def test_a_failed_release_leaves_keys_and_values_as_they_were() -> None:
+    """Else every later deploy without them, and every git push, would meet them again."""
+    droplet = Droplet()
+    shell = cast("Shell", droplet)
+    before = releasing.store_settings(shell, {"build": "make assts"})
+    releasing.store_environment(shell, {"A": Secret("2")})
+    with pytest.raises(ReleaseFailed), deploy._put_back(shell, {"A": Secret("1")}, before):
+        raise ReleaseFailed("The build failed")
+    assert {"settings-set": {"build": "make"}, "env-set": {"A": "1"}} == droplet.kept
+
+
+def test_a_release_that_goes_well_has_what_it_was_given() -> None:
+    """Nothing is put back."""
+    droplet = Droplet()
+    shell = cast("Shell", droplet)
+    with deploy._put_back(shell, None, releasing.store_settings(shell, {"build": "npm"})):
+        pass
+    assert {"build": "npm"} == droplet.kept["settings-set"]
+
+
+def test_a_droplet_that_does_not_say_what_it_had_keeps_what_it_has() -> None:
+    """It was launched by an earlier cloudship."""
+    droplet = Droplet(speaks=False)
+    shell = cast("Shell", droplet)
+    assert releasing.store_settings(shell, {"build": "npm"}) is None
+    with pytest.raises(ReleaseFailed), deploy._put_back(shell, None, None):
+        raise ReleaseFailed("The build failed")
+    assert {"build": "npm"} == droplet.kept["settings-set"]
