@@ -6,6 +6,9 @@ import threading
 import time
 from datetime import datetime, timezone
 
+# The latest that it can be advanced to: a year short of what a datetime can say, since time goes on from there.
+LATEST = datetime(9999, 1, 1, tzinfo=timezone.utc).timestamp()
+
 
 class ClosedError(Exception):
     """The local cloud stops; whoever waits on its clock waits no longer."""
@@ -36,8 +39,15 @@ class CloudClock:
             return self._frozen is not None
 
     def advance(self, seconds: float) -> None:
-        """Let time pass at once."""
+        """
+        Let time pass at once.
+
+        Raises:
+            ValueError: the time that it would be has no date; it stays as it is.
+        """
         with self._changed:
+            if not self._time() + seconds <= LATEST:
+                raise ValueError("the account's time ends with the year 9998")
             if self._frozen is not None:
                 self._frozen += seconds
             else:

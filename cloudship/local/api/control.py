@@ -21,6 +21,7 @@ from cloudship.local.transitions import Transitions
 
 router = APIRouter()
 Body = Annotated[dict[str, Any], Depends(json_body)]
+MOST_AT_ONCE = 100 * 365.25 * 86_400  # seconds: what is further off was hardly meant
 
 
 class Time(BaseModel):
@@ -28,7 +29,7 @@ class Time(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    advance: float = Field(default=0.0, ge=0)  # seconds
+    advance: float = Field(default=0.0, ge=0, le=MOST_AT_ONCE, allow_inf_nan=False)  # seconds
     frozen: bool | None = None  # None: as it is
 
 
@@ -68,10 +69,13 @@ def set_time(request: Request, body: Body) -> dict[str, Any]:
     """Let time pass at once, stop it, or let it go on."""
     asked = _read(Time, body)
     clock = context(request).clock
+    if asked.advance:  # first: where it is refused nothing else is done either
+        try:
+            clock.advance(asked.advance)
+        except ValueError as error:
+            raise unprocessable(f"advance: {error}") from None
     if asked.frozen is not None:
         (clock.freeze if asked.frozen else clock.thaw)()
-    if asked.advance:
-        clock.advance(asked.advance)
     return _time(context(request))
 
 
@@ -107,7 +111,9 @@ def add_fault(request: Request, body: Body) -> dict[str, Any]:
     wanted = getattr(fault, "operation", None)
     if wanted is not None and (why := operations.lacking(wanted, request.app.state.operations)) is not None:
         raise unprocessable(f"operation: {why}")
-    return {"id": context(request).faults.add(fault)}
+    cloud = context(request)
+    cloud.world.watch_tags(lambda: [one["name"] for one in cloud.account.tags.all()])
+    return {"id": cloud.faults.add(fault)}
 
 
 @router.delete("/faults", status_code=204, response_class=Response)

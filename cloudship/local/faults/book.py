@@ -71,8 +71,3 @@ class FaultBook:
                 if fits(fault) and entry.strikes():
                     return fault
         return None
-
-    def standing(self, kind: type[T]) -> list[T]:
-        """List the faults of a kind that hold right now, without counting."""
-        with self._lock:
-            return [one.fault for one in self._entries if isinstance(one.fault, kind) and not one.spent]

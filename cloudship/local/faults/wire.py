@@ -8,7 +8,6 @@ protocol below hands over in the scope.
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import socket
 import struct
@@ -172,9 +171,7 @@ def _written(fault: AnswerFault) -> _Answer:
             answer.status, answer.body = fault.status, _error_body(fault)
             answer.headers = [(name.lower().encode(), value.encode()) for name, value in fault.headers.items()]
         case values.Body():
-            answer.status, kind = fault.status, fault.content_type
-            whole = fault.text.encode() if fault.base64 is None else base64.b64decode(fault.base64)
-            answer.body = (whole * fault.repeat)[: values.MOST_BYTES]
+            answer.status, kind, answer.body = fault.status, fault.content_type, fault.whole
         case values.Html():
             answer.status, kind, answer.body = fault.status, "text/html; charset=utf-8", _PAGE.encode()
         case values.Redirect():

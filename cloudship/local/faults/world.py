@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,7 +43,9 @@ class World:
         self._clock, self._book = clock, book
         self._lock = threading.Lock()
         self._marks: dict[int, Marks] = {}
-        self._unlisted: dict[tuple[str, str], float] = {}  # keys and tags
+        self._unlisted: dict[tuple[str, str], float] = {}  # keys and tags, in small letters
+        self._tags: Callable[[], Iterable[str]] = tuple
+        self._there: set[str] = set()  # the tags before a request, and those made since; also in small letters
 
     def made(self, droplet_id: int) -> Marks:
         """Decide about a droplet that is being made."""
@@ -90,18 +92,29 @@ class World:
                 marks, visible=until, listed=until, listed_by_name=until, listed_by_tag=until
             )
 
+    def watch_tags(self, tags: Callable[[], Iterable[str]]) -> None:
+        """Take what names the account's tags: routes ask for a tag to be made whether or not it is there."""
+        self._tags = tags
+
     def made_named(self, resource: str, name: str) -> None:
-        """Decide about a key or a tag that is being made."""
-        lag = self._book.strike((values.ListingLag,), lambda one: one.resource == resource)
-        if lag is not None:
+        """Decide about a key that was made, or a tag that was made or found there."""
+        small = name.lower()
+        if resource == "tags":
             with self._lock:
-                self._unlisted[resource, name] = self._clock.time() + lag.seconds
+                if small in self._there:
+                    return
+                self._there.add(small)
+        lag = self._book.strike((values.ListingLag,), lambda one: one.resource == resource)
+        with self._lock:
+            self._unlisted.pop((resource, small), None)  # of one that had this name before
+            if lag is not None:
+                self._unlisted[resource, small] = self._clock.time() + lag.seconds
 
     def listed_names(self, resource: str, names: Iterable[str]) -> set[str]:
         """Pick the keys or tags that a listing shows."""
         now = self._clock.time()
         with self._lock:
-            return {name for name in names if self._unlisted.get((resource, name), 0.0) <= now}
+            return {name for name in names if self._unlisted.get((resource, name.lower()), 0.0) <= now}
 
     def see(self, droplet_id: int) -> None:
         """
@@ -140,10 +153,6 @@ class World:
         """Whether the action that begins now is to end errored."""
         return self._book.strike((values.ActionErrors,)) is not None
 
-    def droplet_limit(self, usual: int) -> int:
-        """Say how many droplets the account may have."""
-        return min((one.limit for one in self._book.standing(values.DropletLimit)), default=usual)
-
     def admit(self, asked: dict[str, Any], present: int, usual: int) -> None:
         """
         Admit a create, as far as limits and capacity go.
@@ -152,21 +161,24 @@ class World:
             Refusal: in DigitalOcean's words.
         """
         wanted = len(asked["names"]) if isinstance(asked.get("names"), list) else 1
-        if present + wanted > self.droplet_limit(usual):
+        if self._exceeds(present + wanted, usual):
             raise unprocessable("creating this/these droplet(s) will exceed your droplet limit")
-        for one in self._book.standing(values.Unavailable):
-            if one.region is not None and one.region == asked.get("region"):
-                raise unprocessable("The region you have chosen is not available at the moment, please try again.")
-            if one.size is not None and one.size == asked.get("size"):
-                raise unprocessable("Size is not available in this region.")
+        region, size = asked.get("region"), asked.get("size")
+        sold_out = self._book.strike((values.Unavailable,), lambda one: region == one.region or size == one.size)
+        if sold_out is not None and sold_out.region == region:
+            raise unprocessable("The region you have chosen is not available at the moment, please try again.")
+        if sold_out is not None:
+            raise unprocessable("Size is not available in this region.")
 
     def refusal_of_token(self, method: str) -> Refusal | None:
-        """Say how the token is refused, if it is."""
-        states = {one.state for one in self._book.standing(values.Token)}
-        if "revoked" in states:
+        """Say how the token is refused, if it is; every request asks it, before it makes anything."""
+        if self._book.strike((values.Token,), lambda one: one.state == "revoked") is not None:
             return Refusal(401, "unauthorized", "Unable to authenticate you")
-        if "read_only" in states and method not in ("GET", "HEAD"):
+        if method in ("GET", "HEAD"):
+            return None
+        if self._book.strike((values.Token,), lambda one: one.state == "read_only") is not None:
             return Refusal(403, "forbidden", "You are not authorized to perform this operation")
+        self._look()
         return None
 
     def forget(self) -> None:
@@ -174,6 +186,22 @@ class World:
         with self._lock:
             self._marks.clear()
             self._unlisted.clear()
+            self._there.clear()
+
+    def _look(self) -> None:
+        """See which tags there are before a request makes any, where a fault asks for the difference."""
+        if any(isinstance(one.fault, values.ListingLag) and one.fault.resource == "tags" for one in self._book.all()):
+            there = {name.lower() for name in self._tags()}  # without our lock, since it waits for the account's
+            with self._lock:
+                self._there = there
+
+    def _exceeds(self, droplets: int, usual: int) -> bool:
+        """Whether so many are too many; a fault is met only by what is refused or admitted because of it."""
+        if self._book.strike((values.DropletLimit,), lambda one: droplets > one.limit) is not None:
+            return True
+        if droplets <= usual:
+            return False
+        return self._book.strike((values.DropletLimit,), lambda one: droplets <= one.limit) is None
 
     def _of(self, droplet_id: int) -> Marks:
         with self._lock:
