@@ -25,6 +25,7 @@ from cloudship.local.machines.none import NoneDriver
 
 KILLS = 1000 if SOAK else 100
 CLIENTS = 3
+ROOM = 25  # droplets that a new account may have
 PUBLIC = [mint(f"k{number}").public for number in range(40)]
 LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 
@@ -198,7 +199,8 @@ def _one(caller: Caller, dice: random.Random, name: str, mine: dict[str, int]) -
     if not mine:
         taken = caller.every("droplets", "droplets")
         mine = {one["name"]: one["id"] for one in taken if dice.random() < 1 / CLIENTS}
-    choice = dice.choice(("create", "create", "delete", "act", "tag", "key"))
+    full = len(mine) > ROOM // CLIENTS - 1
+    choice = "delete" if full else dice.choice(("create", "create", "delete", "act", "tag", "key"))
     if choice == "create" and (made := caller.create(name)) is not None:
         return {**mine, name: made}
     if choice == "tag":
