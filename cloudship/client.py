@@ -276,7 +276,7 @@ class Client:
             first, before = total if first is None else first, len(found)
             found |= {_identity(one): one for one in items}
             if total != first:  # one that went moves others onto pages that were read already
-                break
+                raise _TornError(f"GET {path} changed while it was read")
             if len(found) >= total:
                 return list(found.values())
             if len(found) == before:  # the end came too early, or a page leads back to one that was read

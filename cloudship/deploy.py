@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,14 +117,18 @@ def _put_back(shell: Shell, values: Mapping[str, Secret] | None, settings: Mappi
     try:
         yield
     except CloudshipError as error:
-        try:
-            if values is not None:
-                releasing.store_environment(shell, values)
-            if settings is not None:
-                releasing.store_settings(shell, settings)
-        except CloudshipError as second:
-            error.evidence = (*error.evidence, f"the values and keys it was to have stay stored: {second}")
+        if values is not None:
+            _stored(error, "values", lambda: releasing.store_environment(shell, values))
+        if settings is not None:
+            _stored(error, "keys from outside", lambda: releasing.store_settings(shell, settings))
         raise
+
+
+def _stored(error: CloudshipError, what: str, store: Callable[[], object]) -> None:
+    try:
+        store()
+    except CloudshipError as second:
+        error.evidence = (*error.evidence, f"the {what} that it was to have stay stored: {second}")
 
 
 def _answered(place: Place, number: int, story: Story, clock: Clock, *, closed: bool) -> str:

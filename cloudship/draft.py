@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cloudship import index, keys, plan, tags
 from cloudship.client import Client
@@ -27,6 +27,10 @@ class Draft:
     host_key: KeyPair
     client: Client
 
+    def begun(self, timeouts: Timeouts, clock: Clock) -> Draft:
+        """Give this draft as it is when the launch begins: others judge by its key's age, and by its deadline."""
+        return replace(self, plan=self.plan.begun(*_moments(self.client, timeouts, clock)))
+
     @property
     def env(self) -> Mapping[str, Secret]:
         """The app's values."""
@@ -47,7 +51,7 @@ def draw(asked: Request, client: Client, timeouts: Timeouts, clock: Clock) -> Dr
         UsageError: what is asked for cannot be had; nothing was created.
     """
     launch, offered = tags.new_launch(), catalogue(client, asked.config.image)
-    now = int(client.now(clock))  # by the cloud's clock, which its first answer tells
+    now, deadline = _moments(client, timeouts, clock)
     launch_key, host_key = keys.mint(f"cloudship:{asked.name}:{launch}"), keys.mint("temporary")
     drawn = plan.draw(
         asked.config,
@@ -68,10 +72,16 @@ def draw(asked: Request, client: Client, timeouts: Timeouts, clock: Clock) -> Dr
         host_key=HostKey(private=host_key.private, public=host_key.public),
         extra=_extra(asked.config),
         packages=index.packages(asked.config.python_mirror),
-        moment=plan.Moment(launch=launch, now=now, deadline=now + int(timeouts.launch)),
+        moment=plan.Moment(launch=launch, now=now, deadline=deadline),
         notes=asked.notes,
     )
     return Draft(drawn, asked, launch_key, host_key, client)
+
+
+def _moments(client: Client, timeouts: Timeouts, clock: Clock) -> tuple[int, int]:
+    """Say, by the cloud's clock, which its first answer tells, what time it is and when the launch is dead."""
+    now = client.now(clock)
+    return int(now), int(min(now + timeouts.launch, tags.LAST))
 
 
 def catalogue(client: Client, image: str | None) -> Catalogue:

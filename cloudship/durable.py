@@ -56,7 +56,7 @@ def write(path: Path, text: str) -> None:
     """
     Replace a file, whole or not at all; of several who do so at once the last one stays.
 
-    What a killed process leaves unfinished is read by nobody, and goes with its folder.
+    What a killed process leaves unfinished is read by nobody.
 
     Raises:
         StorageError: it cannot be written; what was there is still there.

@@ -8,17 +8,14 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TypeVar
 
-from cloudship import about, clouds, extending, locking, reaper, tags, teardown
-from cloudship.choices import choice
+from cloudship import about, clouds, extending, locking, reach, reaper, tags, teardown
 from cloudship.client import Client
 from cloudship.errors import (
     AmbiguousShip,
     CloudError,
     CloudshipError,
     ConfigError,
-    CredentialsError,
     LeftBehind,
-    LocalCloudUnavailable,
     ShipNotFound,
     UsageError,
 )
@@ -29,7 +26,6 @@ from cloudship.ship import Ship
 from cloudship.waiting import REAL, Clock
 
 T = TypeVar("T")
-_RUNS_NOT = {True: "is stopped", False: "was never started"}
 
 
 def ships(
@@ -37,7 +33,7 @@ def ships(
 ) -> tuple[Ship, ...]:
     """List the ships of every cloud within reach, or of one."""
     with about.phase(about.INVENTORY):
-        found = [_ships(client) for client in _clients(cloud, timeouts, notify=notify)]
+        found = [_ships(client) for client in reach.asked(cloud, timeouts, notify=notify)]
     return tuple(ship for some in found for ship in some)
 
 
@@ -53,7 +49,7 @@ def get(
     """
     _check_name(name)
     with about.ship(name), about.phase(about.INVENTORY):
-        return _the_one(name, _clients(cloud, timeouts, notify=notify))
+        return _the_one(name, reach.asked(cloud, timeouts, notify=notify))
 
 
 def _the_one(name: str, clients: Sequence[Client]) -> Ship:
@@ -74,6 +70,7 @@ def down(
     name: str,
     *,
     cloud: Cloud | str | None = None,
+    launch: str | None = None,
     notify: Notify = nobody,
     timeouts: Timeouts | None = None,
     start_local: clouds.Starter = clouds.start_by_command,
@@ -84,16 +81,27 @@ def down(
     A cloud that fails on the way stops no other. One that does not even say whether the ship is there does, unless a
     cloud was named: it may be the other ship of that name that was meant.
 
+    Args:
+        name: the ship.
+        cloud: where.
+        launch: only what this launch of it made; others of the name stay.
+        notify: hears what is destroyed.
+        timeouts: the limits of all waits.
+        start_local: brings a local cloud that was stopped with ships on it back.
+
     Raises:
+        ConfigError: no ship can be called so, or no launch.
         LeftBehind: something could not be proved gone.
         CredentialsError: no cloud is within reach, and none was named: nobody has said that nothing is there.
         ShipBusy: somebody on this machine launches it, or takes it down; with who and since when.
         AmbiguousShip: it is on two clouds and none was named.
     """
     _check_name(name)
+    if launch is not None and not tags.is_launch(launch):
+        raise ConfigError(f"{launch!r} is no launch: ten digits of 0-9 and a-f")
     with about.ship(name), about.phase(about.INVENTORY):
-        clients = _clients(cloud, timeouts, start_local, notify)
-        check_reach(clients, cloud)
+        clients = reach.asked(cloud, timeouts, start_local, notify)
+        reach.check(clients, cloud)
         if len(clients) > 1 and sum(_is_on(client, name) for client in clients) > 1:
             raise _on_two_clouds(name)
     searched = tuple(client.cloud for client in clients)
@@ -101,7 +109,8 @@ def down(
         searched = (Cloud.LOCAL,)  # it was never started: it has answered that nothing is there
 
     def all_of_them() -> list[Receipt]:
-        return _on_each(clients, lambda one: teardown.take_down(one, name, timeouts=timeouts, notify=notify))
+        more = {"launch": launch, "timeouts": timeouts, "notify": notify}
+        return _on_each(clients, lambda one: teardown.take_down(one, name, **more))  # type: ignore[arg-type]
 
     with about.ship(name), about.phase(about.DESTROY), ExitStack() as held:
         for where in searched:
@@ -188,34 +197,14 @@ def reap(
         _swept(client, rule, timeouts, notify, hear, clock, dry_run=dry_run)
 
     with about.phase(about.INVENTORY):
-        clients = _clients(cloud, timeouts, notify=notify)
-        check_reach(clients, cloud)
+        clients = reach.asked(cloud, timeouts, notify=notify)
+        reach.check(clients, cloud)
     try:
         _on_each(clients, sweep)
     except CloudshipError as error:
         error.left += tuple(left for one in found for left in one.left)
         raise
     return tuple(found)
-
-
-def check_reach(found: Sequence[object], cloud: Cloud | str | None) -> None:
-    """
-    Refuse to take silence for an answer, as where a secret of CI's is empty.
-
-    Args:
-        found: the clouds, or the ships on them.
-        cloud: the one that was named.
-
-    Raises:
-        CredentialsError: no cloud is within reach.
-    """
-    if found or cloud is not None or clouds.reachable(None):
-        return
-    asleep = clouds.local_sleeps()
-    raise CredentialsError(
-        f"No cloud is within reach: no token for DigitalOcean, and a local cloud that {_RUNS_NOT[asleep]}",
-        next_step="cloudship local start" if asleep else None,
-    )
 
 
 def extend(
@@ -241,7 +230,7 @@ def extend(
         about.phase(about.EXTEND),
         teardown.alone_at(ship.cloud, name, clock=clock, doing=locking.EXTENDED),
     ):
-        (client,) = _clients(ship.cloud, timeouts, notify=notify)
+        (client,) = reach.asked(ship.cloud, timeouts, notify=notify)
         extending.extend(client, ship.droplet, seconds, clock)
     return get(name, cloud=ship.cloud, timeouts=timeouts, notify=notify)
 
@@ -262,7 +251,10 @@ def configured_owner(tree: Path | None = None) -> str:
     """
     from cloudship import config  # heavy, and only a reaper needs it
 
-    return tags.owner(config.load(tree).config.owner)
+    found = config.load(None).config.owner  # what the environment says is said, whatever lies in the folder
+    if found is None and tree is not None:
+        found = config.load(tree).config.owner
+    return tags.owner(found)
 
 
 def _on_each(clients: Sequence[Client], act: Callable[[Client], T]) -> list[T]:
@@ -339,7 +331,7 @@ def _swept(
 
 
 def _down_as_listed(ship: Ship, notify: Notify, timeouts: Timeouts | None) -> Receipt:
-    (client,) = _clients(ship.cloud, timeouts, notify=notify)
+    (client,) = reach.asked(ship.cloud, timeouts, notify=notify)
 
     def one() -> Receipt:
         return teardown.take_down_alone(client, ship.name, launch=ship.launch, timeouts=timeouts, notify=notify)
@@ -373,22 +365,6 @@ def _joined(name: str, receipts: list[Receipt], searched: tuple[Cloud, ...]) -> 
         seconds_lived=max(lived) if lived else None,
         cost=sum(one.cost for one in receipts),
     )
-
-
-def _clients(
-    cloud: Cloud | str | None,
-    timeouts: Timeouts | None,
-    start_local: clouds.Starter | None = None,
-    notify: Notify = nobody,
-) -> tuple[Client, ...]:
-    chosen = choice(Cloud, cloud, "cloud") if cloud is not None else None
-    found = tuple(
-        Client(endpoint, timeouts=timeouts, notify=notify)
-        for endpoint in clouds.reachable(chosen, start_local=start_local)
-    )
-    if not found and chosen is Cloud.LOCAL and clouds.local_sleeps():
-        raise LocalCloudUnavailable("The local cloud is stopped, and may hold ships", next_step="cloudship local start")
-    return found
 
 
 def _ships(client: Client, name: str | None = None) -> list[Ship]:

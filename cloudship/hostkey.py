@@ -37,7 +37,7 @@ def rotate(
         temporary: the public half of the temporary key.
         files: where the keys are pinned.
         connect: makes a new connection within the seconds it gets.
-        timeouts: `host_key` limits all of it.
+        timeouts: `host_key` limits each of its three steps.
         clock: the time.
 
     Raises:

@@ -96,6 +96,7 @@ def up(
         folder = files_root(drawn.plan.cloud) / drawn.plan.name
         with about.ship(drawn.plan.name), locking.alone(folder, drawn.plan.name, now=clock.wall()):
             _make_room(drawn, limits, clock, story.tell)
+            drawn = drawn.begun(limits, clock)
             with _undone_on_failure(drawn, kept, limits, clock, story):
                 ship = _launched(drawn, limits, clock, story)
                 _tie(asked.folder, ship, story)

@@ -291,6 +291,9 @@ class Release(Value):
     failure: str | None = None  # why it never went live
 
 
+_PAUSES = 120.0  # seconds; the pauses that an API that is asked too often may ask for, besides; `waiting.OBEYED`
+
+
 class Timeouts(Value):
     """
     Limits of every wait, in seconds.
@@ -314,8 +317,8 @@ class Timeouts(Value):
     @property
     def launch(self) -> float:
         """The longest that a launch may take until it answers: all its waits, one after the other."""
-        asking = 2 * self.visible + 5 * self.listed  # key and droplet, looked for where unclear; rivals at last
-        booting = self.active + self.ssh + self.host_key + 2 * self.boot + 3 * self.attempt
+        asking = 3 * (self.visible + _PAUSES) + 5 * self.listed  # key, droplet, tag; looked for; rivals at last
+        booting = self.active + self.ssh + 3 * (self.host_key + self.boot + self.attempt)  # each in three steps
         return asking + booting + self.push + self.release + self.answer
 
 

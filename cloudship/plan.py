@@ -76,6 +76,12 @@ class Plan(Value):
     settings: Mapping[str, Any]  # the app's keys given from outside its tree
     notes: tuple[str, ...]  # fallbacks taken, keys ignored
 
+    def begun(self, now: int, deadline: int) -> Plan:
+        """Give this launch as it is at the moment when it is begun, both unix time: making room may have taken long."""
+        key_name = tags.key_name(self.name, self.launch, now)
+        carried = tags.launch_tags(self.name, self.launch, self.owner, self.expires, deadline)
+        return self.model_copy(update={"created": now, "deadline": deadline, "key_name": key_name, "tags": carried})
+
     @property
     def price_hourly(self) -> float:
         """USD an hour; the local cloud costs nothing."""

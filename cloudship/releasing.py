@@ -145,8 +145,8 @@ def store_settings(shell: Shell, settings: Mapping[str, Any]) -> dict[str, Any] 
     Returns:
         The ones before; None where the droplet was launched by a cloudship that did not say.
     """
-    said = ask(shell, ("settings-set",), json.dumps(dict(settings)).encode())
-    return dict(json.loads(said)) if said.strip() else None
+    said = _document(shell, "settings-set", stdin=json.dumps(dict(settings)).encode(), silent=True)
+    return dict(said) if said is not None else None
 
 
 def status(shell: Shell) -> dict[str, Any]:
@@ -239,9 +239,11 @@ def _announced(said: Sequence[str]) -> int:
     return number
 
 
-def _document(shell: Shell, *words: str) -> Any:
+def _document(shell: Shell, *words: str, stdin: bytes | None = None, silent: bool = False) -> Any:
+    """Ask for a document; `silent` is a droplet that may have none to give."""
+    said = ask(shell, words, stdin)
     try:
-        return json.loads(ask(shell, words))
+        return None if silent and not said.strip() else json.loads(said)
     except ValueError as error:
         raise BadAnswer(f"What the droplet said about its {words[0]} is no JSON") from error
 

@@ -230,7 +230,7 @@ class Ship:
         self._check_launched()
         file = Path(config_file) if config_file is not None else None
         place = Place(self.name, self.ip_address, self._keys(), self._timeouts)
-        done = deploy(place, source, config, config_file=file, by=tags.default_owner(), notify=notify)
+        done = deploy(place, source, config, config_file=file, by=tags.owner(None), notify=notify)
         self._release = done.release
         return done
 
@@ -248,7 +248,7 @@ class Ship:
         """
         self._check_launched()
         with self.shell() as shell:
-            self._release = releasing.rollback(shell, self.name, release, by=tags.default_owner(), notify=notify)
+            self._release = releasing.rollback(shell, self.name, release, by=tags.owner(None), notify=notify)
         return self._release
 
     def releases(self) -> tuple[Release, ...]:
@@ -278,9 +278,7 @@ class Ship:
         self._check_launched()
         secrets = {name: value if isinstance(value, Secret) else Secret(value) for name, value in values.items()}
         with self.shell() as shell:
-            made = releasing.change_environment(
-                shell, self.name, secrets, unset, by=tags.default_owner(), notify=notify
-            )
+            made = releasing.change_environment(shell, self.name, secrets, unset, by=tags.owner(None), notify=notify)
         self._release = made or self._release
         return made
 

@@ -80,14 +80,14 @@ def down(
                 raise
             raise _unseen(client.cloud, name, known.asked, error) from error
     with about.phase(about.DESTROY):
-        work = _destroyed(_Teardown(client, limits, clock, notify, stays), name, found)
+        work = _destroyed(_Teardown(client, limits, clock, notify, stays), name, launch, found)
     touched = found.launches | {one.launch for one in known.asked} | ({launch} if launch else set()) | known.here
     for ended in touched:
         _forget(LaunchFiles(files_root / name / ended, ended), name, client.cloud, journal, notify)
     return _receipt(client.cloud, name, found, work, client.now(clock))
 
 
-def _destroyed(work: _Teardown, name: str, found: Found) -> _Teardown:
+def _destroyed(work: _Teardown, name: str, launch: str | None, found: Found) -> _Teardown:
     """Destroy what was found, one after the other; gives back what did it, with how that went."""
     for droplet in found.droplets:
         work.attempt(Kind.DROPLET, str(droplet.id), partial(work.droplet, droplet), droplet.price_hourly)
@@ -102,7 +102,7 @@ def _destroyed(work: _Teardown, name: str, found: Found) -> _Teardown:
         else:
             work.attempt(Kind.KEY, str(key.id), partial(work.key, key))
     if work.left:
-        raise _left_behind(name, found, work)
+        raise _left_behind(name, launch if found.others else None, work)
     return work
 
 
@@ -342,13 +342,13 @@ def _unseen(cloud: Cloud, name: str, asked: Sequence[Asked], cause: CloudError) 
     return error
 
 
-def _left_behind(name: str, found: Found, work: _Teardown) -> LeftBehind:
-    """Name what stays, and what takes it away without what is to stay."""
-    mend = "reap" if found.others else f"down {name}"
+def _left_behind(name: str, launch: str | None, work: _Teardown) -> LeftBehind:
+    """Name what stays, and what takes it away: of one launch alone where another of the ship is there."""
+    alone = f" --launch {launch}" if launch else ""
     error = LeftBehind(
         f"Not everything of {name} could be proved gone",
-        evidence=[*work.reasons, *((f"another launch of {name} is there, and not meant",) if found.others else ())],
-        next_step=f"cloudship {mend} --cloud {work.cloud.value}",
+        evidence=work.reasons,
+        next_step=f"cloudship down {name}{alone} --cloud {work.cloud.value}",
     )
     error.left, error.retryable = tuple(work.left), work.passing
     return error

@@ -26,6 +26,7 @@ LAYERS = {
             "inventory",
             "teardown",
             "extending",
+            "reach",
             "reaper",
             "checkouts",
             "hostkey",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloudship.cli.options import State
@@ -21,6 +22,14 @@ def trace() -> Notify:
     from cloudship.events import nobody
 
     return Plain(sys.stderr, verbose=True).notify if State.verbose else nobody
+
+
+def folder() -> Path | None:
+    """Say where we are; None in a folder that is gone."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
 
 
 def the_ship(name: str, cloud: Cloud | None) -> Ship:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cloudship.cli.finding import say_where, the_ship, trace
+from cloudship.cli.finding import folder, say_where, the_ship, trace
 from cloudship.cli.options import CloudOption, JsonOption, NameArgument, State
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ def reap(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go, and why.")] = False,  # noqa: FBT002
     owner: Annotated[
-        str | None, typer.Option(help="Whose; default: CLOUDSHIP_OWNER, else login and host.", show_default=False)
+        str | None, typer.Option(help="Whose; default: as configured, else login and host.", show_default=False)
     ] = None,
     cloud: CloudOption = None,
     as_json: JsonOption = False,  # noqa: FBT002
@@ -39,7 +38,7 @@ def reap(
     from cloudship.display import on_stream
 
     least = config.seconds_of(older_than) if older_than is not None else 0
-    whose = fleet.configured_owner(Path.cwd()) if owner is None else owner
+    whose = fleet.configured_owner(folder()) if owner is None else owner
     more = [*(("--owner", owner) if owner is not None else ()), *(("--cloud", cloud.value) if cloud else ())]
     again = shlex.join(["cloudship", "reap", *more])
     if not dry_run:

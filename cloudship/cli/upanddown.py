@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cloudship.cli.asking import agreed
-from cloudship.cli.finding import say_where
+from cloudship.cli.finding import folder, say_where
 from cloudship.cli.options import CloudOption, ConfigOption, JsonOption, State, TtlOption, YesOption
 from cloudship.cli.showing import cost, phases, seconds, width_of
 from cloudship.enums import OnFailure
@@ -63,6 +63,9 @@ def up(
 def down(
     name: Annotated[str | None, typer.Argument(help="The ship; default: what `up` would call it here.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every ship of yours.")] = False,  # noqa: FBT002
+    launch: Annotated[
+        str | None, typer.Option(help="Only what this launch of it made; others stay.", show_default=False)
+    ] = None,
     yes: YesOption = False,  # noqa: FBT002
     cloud: CloudOption = None,
     as_json: JsonOption = False,  # noqa: FBT002
@@ -74,11 +77,12 @@ def down(
     from cloudship.display import on_stream
     from cloudship.errors import ConfigError
 
-    if every and name is not None:
-        raise ConfigError(f"--all takes every ship; {name} alone: cloudship down {name}")
+    if every and (name or launch) is not None:
+        raise ConfigError(f"--all takes every ship; one alone: cloudship down {name or 'NAME'}")
     asked = None if every else default_name() if name is None else name
     verbs = ("down --all", "reap") if asked is None else (f"down {shlex.quote(asked)}",)
-    where = f" --cloud {cloud.value}" if cloud is not None else ""
+    where = f" --launch {shlex.quote(launch)}" if launch is not None else ""
+    where += f" --cloud {cloud.value}" if cloud is not None else ""
     LEFTOVERS.mended_by(*(f"cloudship {verb}{where}" for verb in verbs), several=asked is None)
     with on_stream(verbose=State.verbose) as display:
         say_where(cloud, start_local=starter(display))
@@ -88,7 +92,7 @@ def down(
         if asked is None:
             receipts = fleet.down_all(found, notify=notify, told=lambda one: print(receipt_line(one), file=sys.stderr))
         else:
-            receipts = (fleet.down(asked, cloud=cloud, notify=notify),)
+            receipts = (fleet.down(asked, cloud=cloud, launch=launch, notify=notify),)
     if asked is not None:
         print(receipt_line(receipts[0]), file=sys.stderr)
     if as_json:
@@ -164,11 +168,11 @@ def _summarise(ship: Any) -> None:
 
 def _agreed_on(cloud: Any, *, yes: bool) -> list[Ship]:
     """Show the ships of this owner, and ask whether they are to go."""
-    from cloudship import fleet
+    from cloudship import fleet, reach
     from cloudship.errors import ConfigError
 
-    whose, every = fleet.configured_owner(Path.cwd()), fleet.ships(cloud=cloud)
-    fleet.check_reach(every, cloud)
+    whose, every = fleet.configured_owner(folder()), fleet.ships(cloud=cloud)
+    reach.check(every, cloud)
     found = [ship for ship in every if ship.owner == whose]
     if not found:
         print(f"no ships of {whose}", file=sys.stderr)

@@ -149,9 +149,9 @@ def test_a_client_that_breaks_a_rule_would_be_noticed(ground: Field) -> None:
     client = Client(ground)
 
     def stumble(_place: object) -> None:
-        from cloudship import fleet
+        from cloudship import reach
 
-        fleet._clients = lambda *_rest: 1 // 0  # type: ignore[assignment]
+        reach.asked = lambda *_rest, **_more: 1 // 0  # type: ignore[assignment]
 
     assert any("did not foresee" in one for one in client.judge(Condition("stumbling", stumble), "list"))
     public = Condition("public", spoil=lambda place: (place / "state").chmod(0o755))

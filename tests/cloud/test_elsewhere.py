@@ -13,7 +13,7 @@ from orders import order
 from cloudship import fleet, launch, tags, teardown
 from cloudship.client import Client
 from cloudship.errors import CloudshipError, CredentialsError, LeftBehind, ShipBusy, Unprocessable
-from cloudship.events import Event, PhaseEnded
+from cloudship.events import Event, Gone, PhaseEnded
 from cloudship.journal import Journal
 from cloudship.keys import mint
 from cloudship.local.handle import LocalCloud
@@ -116,21 +116,56 @@ def test_a_launch_is_taken_for_dead_when_all_its_waits_could_be_over(knobs: Loca
         at for tag in asked["body"]["tags"] if tag.startswith("cloudship:pending:") and (at := tags.moment_of(tag))
     ]
     assert began + FAST.launch - 2 <= moment <= began + FAST.launch + 30
-    assert FAST.launch > FAST.active + FAST.ssh + FAST.boot + FAST.push + FAST.release + FAST.answer
+    assert FAST.launch > FAST.active + FAST.ssh + 3 * FAST.boot + FAST.push + FAST.release + FAST.answer
+
+
+def test_a_launch_counts_from_when_there_is_room_for_it(knobs: LocalCloud, client: Client, flask_app: Path) -> None:
+    """Others judge by its key's age whether its droplet may not be listed yet, and by its deadline if it is dead."""
+    _droplet(client, FIRST, int(time.time()) - 60)
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Gone) and event.kind == "droplet":
+            knobs.advance(5000)
+
+    knobs.fault("status", operation="droplets_create", status=422)
+    _refused(flask_app, hear)
+    asked = {one["operation"]: one["body"] for one in knobs.requests() if one["method"] == "POST"}
+    named = tags.read_key_name(asked["sshKeys_create"]["name"])
+    (pending,) = [at for tag in asked["droplets_create"]["tags"] if "pending" in tag and (at := tags.moment_of(tag))]
+    assert named is not None
+    assert (True, int(FAST.launch)) == (knobs.time() - named.created < 60, pending - named.created)
+
+
+def test_no_limit_makes_a_deadline_that_nobody_can_read(knobs: LocalCloud, client: Client, flask_app: Path) -> None:
+    """One without an end is the last moment that a tag can name."""
+    knobs.fault("status", operation="droplets_create", status=422)
+    with pytest.raises(Unprocessable):
+        launch.up(flask_app, name="web", timeouts=FAST.model_copy(update={"answer": float("inf")}))
+    (asked,) = [one for one in knobs.requests() if one["operation"] == "droplets_create"]
+    assert f"cloudship:pending:{tags.LAST}" in asked["body"]["tags"]
+    assert () == client.ssh_keys()
 
 
 def test_what_stays_of_one_launch_is_not_taken_away_with_another(
-    knobs: LocalCloud, client: Client, tmp_path: Path
+    knobs: LocalCloud, client: Client, typed: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """`down` would take all of the name: `reap` is what is to be typed."""
+    """`down` would take all of the name: what is to be typed names the launch, and leaves the others alone."""
+    droplets = []
     for one in (FIRST, SECOND):
         _key(client, one)
-        _droplet(client, one)
+        droplets.append(_droplet(client, one))
     knobs.fault("status", operation="droplets_destroy", status=500, times=None)
     with pytest.raises(LeftBehind) as caught:
         _down(client, tmp_path, launch=FIRST)
-    assert ("cloudship reap --cloud local", True) == (caught.value.next_step, caught.value.retryable)
-    assert "another launch of web is there, and not meant" in caught.value.evidence
+    assert (f"cloudship down web --launch {FIRST} --cloud local", True) == (
+        caught.value.next_step,
+        caught.value.retryable,
+    )
+    knobs.clear_faults()
+    said = typed("down", "web", "--launch", FIRST, "--cloud", "local")
+    assert (0, droplets[1:]) == (said.status, [one.id for one in client.droplets()])
+    assert [SECOND] == [found.launch for key in client.ssh_keys() if (found := tags.read_key_name(key.name))]
+    assert 2 == typed("down", "web", "--launch", "latest").status
 
 
 def test_a_reap_that_leaves_something_is_to_be_typed_again(
@@ -189,6 +224,23 @@ def test_the_owner_in_the_folders_configuration_counts(
     assert number
     assert "db: gone" in typed("down", "--all", "--yes").err
     assert () == client.droplets()
+
+
+def test_what_the_environment_says_of_the_owner_does_not_need_the_folder(
+    knobs: LocalCloud, typed: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does anything that is wrong in it count then, nor that it is gone."""
+    assert knobs.url
+    (tmp_path / "cloudship.toml").write_text("ownr = 1\n")
+    monkeypatch.chdir(tmp_path)
+    assert 0 == typed("reap").status
+    monkeypatch.delenv("CLOUDSHIP_OWNER")
+    assert 2 == typed("reap").status
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert (0, 0) == (typed("reap").status, typed("down", "--all", "--yes").status)
 
 
 class _Interrupted:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from orders import order
 
-from cloudship import extending, fleet, inventory, locking, reaper, records, tags, teardown
+from cloudship import extending, fleet, inventory, locking, reach, reaper, records, tags, teardown
 from cloudship.client import Client
 from cloudship.errors import ConfigError, ShipBusy, WaitHopeless
 from cloudship.models import Cloud, Receipt, Timeouts
@@ -33,7 +33,7 @@ def _held(doing: str) -> AbstractContextManager[None]:
 @pytest.fixture
 def reached(client: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
     """The one cloud within reach."""
-    monkeypatch.setattr(fleet, "_clients", lambda *_, **__: (client,))
+    monkeypatch.setattr(reach, "asked", lambda *_, **__: (client,))
     return client
 
 
