@@ -77,8 +77,10 @@ def down(
     from cloudship.display import on_stream
     from cloudship.errors import ConfigError
 
-    if every and (name or launch) is not None:
-        raise ConfigError(f"--all takes every ship; one alone: cloudship down {name or 'NAME'}")
+    if every and name is not None:
+        raise ConfigError(f"--all takes every ship; {name} alone: cloudship down {name}")
+    if every and launch is not None:
+        raise ConfigError("--all takes every ship; one launch of one: cloudship down NAME --launch ID")
     asked = None if every else default_name() if name is None else name
     verbs = ("down --all", "reap") if asked is None else (f"down {shlex.quote(asked)}",)
     where = f" --launch {shlex.quote(launch)}" if launch is not None else ""
