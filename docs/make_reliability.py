@@ -129,6 +129,8 @@ MENDED = (
     "a droplet that vanished kept `ssh` and `run` waiting for two hours: its silence ends them after a minute",
     "an end on the droplet that failed once was never looked at again, and a full disk kept the app running",
     "several commands at once failed over one unfinished file in the state folder: each has its own",
+    "a release whose unit file is gone ended as a process that had ended well: the file is named",
+    "a mirror whose lists are spoilt was told without a cause, where an image brings lists of its own: there is one",
     "a fault that no request can fit was taken and never struck, in a test of Ctrl-C too: it is refused",
 )
 TEXT = """# How it is proved that nothing leaks

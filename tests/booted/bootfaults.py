@@ -128,8 +128,19 @@ def _no_dns(yard: Yard) -> None:
 
 
 def _dating(line: str) -> Callable[[Yard], None]:
-    """Have apt take the mirror's lists for those of another time: what a wrong clock comes to."""
-    return lambda yard: yard.plant("etc/apt/apt.conf.d/99fault", line + "\n")
+    """
+    Have apt take the mirror's lists for those of another time: what a wrong clock comes to.
+
+    The image has none of its own then, as many have none: with those apt would install. And whatever this host's apt,
+    which the image takes after, thinks of dates, it looks at them.
+    """
+    looks = 'Acquire::Check-Valid-Until "true";\nAcquire::Check-Date "true";\n'
+
+    def plant(yard: Yard) -> None:
+        yard.plant("etc/apt/apt.conf.d/zz-fault", f"{looks}{line}\n")
+        yard.first("rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin\n")
+
+    return plant
 
 
 def _slow_front(yard: Yard) -> None:
@@ -186,7 +197,7 @@ PACKAGES = {
 DISKS = {
     "disk full, 0 MiB left": BootFault(_leaving(0), ("SSH",), limits=_SSH),
     "disk full, 1 MiB left": BootFault(_leaving(1), ("SSH",), limits=_SSH),
-    "disk full, 8 MiB left": BootFault(_leaving(8), ("space",)),
+    "disk full, 12 MiB left": BootFault(_leaving(12), ("space",)),
     "disk full, 20 MiB left": BootFault(_leaving(20), ("space",), ci=True),
     "disk full, 60 MiB left": BootFault(_leaving(60), ("space",)),
     "disk full, 100 MiB left": BootFault(_leaving(100), ("space",)),

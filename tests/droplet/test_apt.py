@@ -41,6 +41,7 @@ CAUSES = {
     "E: Failed to fetch http://m/x.deb  Hash Sum mismatch": "files that are not what its lists say",
     "E: Release file for http://m/ is expired": "the mirror's lists are not of this time",
     "E: The repository 'http://m InRelease' is not signed. NOSPLIT": "not signed as they should be",
+    "E: GPG error: http://m x InRelease: Signed file isn't valid, got 'NODATA'": "not signed as they should be",
     "E: Failed to fetch http://m/  Temporary failure resolving 'm'": "DNS does not work",
     "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 7": "another program holds dpkg's lock",
     "E: You don't have enough free space in /var/cache/apt/archives/.": "no space is left on the droplet's disk",

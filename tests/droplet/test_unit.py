@@ -92,6 +92,14 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
+def test_a_unit_without_its_file_did_not_end(shown: list[str]) -> None:
+    """What it lacks is said: that it ended well, as systemd shows it then, would lead nowhere."""
+    shown.append(f"Id=cloudship-app@2.service\nLoadState=not-found\n{_shown('inactive', 'dead')}")
+    assert "there is no unit file for cloudship-app@2.service" == unit.death(2)
+    shown.append(f"Id=cloudship-app@2.service\nLoadState=not-found\n{_shown('active', 'running')}")
+    assert unit.death(2) is None  # it runs on without it
+
+
 FAILED = {"status": "3", "result": "exit-code"}
 AGAIN = "the process ended and was started again"
 

@@ -56,7 +56,7 @@ _CAUSES = (  # what apt says, and what that means; the first that fits
         "the mirror's lists are not of this time; they, or the droplet's clock, are wrong",
     ),
     (
-        "signature|NO_PUBKEY|NOSPLIT|BADSIG|gpgv",
+        "signature|NO_PUBKEY|NOSPLIT|NODATA|BADSIG|gpgv",
         "the mirror's lists are not signed as they should be",
     ),
     ("Unable to locate package|no installation candidate", "no mirror has such a package"),

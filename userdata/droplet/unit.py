@@ -146,7 +146,7 @@ def state(number: int) -> str:
 
 
 def _told(number: int) -> Dict[str, str]:
-    asked = "ActiveState,SubState,NRestarts,ExecMainStatus,Result,ActiveEnterTimestampMonotonic"
+    asked = "Id,LoadState,ActiveState,SubState,NRestarts,ExecMainStatus,Result,ActiveEnterTimestampMonotonic"
     return command.properties(name(number), asked)
 
 
@@ -154,6 +154,8 @@ def _death(told: Dict[str, str], known: int) -> Optional[str]:
     if not told:  # systemd does not answer, which says nothing about the process
         return None
     if not _runs(told):
+        if told.get("LoadState") == "not-found":
+            return f"there is no unit file for {told['Id']}"
         return f"the process ended with status {told['ExecMainStatus']} ({told['Result']})"
     again = int(told["NRestarts"]) - known
     times = f" {again} times" if again > 1 else ""
