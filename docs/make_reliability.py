@@ -153,7 +153,7 @@ got over. The clock of such a machine is the host's and cannot be set; what a wr
 
 | campaign | what it does |
 | --- | --- |
-| T1 | SIGKILL at every point of `up`, `down`, `deploy`, `reap`; then the same again, which ends well, and then `down` |
+| T1 | SIGKILL at every point of `up`, `down`, `deploy`, `reap`; then again, or `down`, here or from another machine |
 | T2 | at every such point Ctrl-C once and twice, SIGTERM, SIGHUP, a closed terminal: nothing is half done after one |
 | T3 | the client's machine crashes at every write of `up` and `down`, and six file systems lose what was not synced |
 | T4 | every call of four commands meets an error status: once, three times, for ever, before and after its effect |
