@@ -73,7 +73,7 @@ def _up(app: Path, fault: BootFault) -> None:
     asked: dict[str, Any] = dict(fault.config) | ({"user_data": app.with_suffix(".yaml")} if fault.user_data else {})
     limits = Timeouts(**dict(fault.limits))
     with cloudship.up(app, name=SHIP, cloud="local", timeouts=limits, **asked) as ship:
-        assert "good" == requests.get(ship.url, timeout=10).text
+        assert "good" == requests.get(ship.url, timeout=30).text.rstrip()  # one says it in 64 MiB
 
 
 def _account(place: Yard) -> list[str]:
