@@ -37,6 +37,7 @@ from cloudship.errors import (
 from cloudship.events import Called, Notify, nobody
 from cloudship.legible import legible
 from cloudship.models import (
+    OBEYED,
     Account,
     Cloud,
     Droplet,
@@ -49,7 +50,7 @@ from cloudship.models import (
     Size,
     Timeouts,
 )
-from cloudship.waiting import OBEYED, REAL, Clock, retrying
+from cloudship.waiting import REAL, Clock, retrying
 from cloudship.wire import Answer, Wire
 
 T = TypeVar("T")

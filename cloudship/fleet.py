@@ -108,9 +108,11 @@ def down(
     if not clients and cloud == Cloud.LOCAL.value:
         searched = (Cloud.LOCAL,)  # it was never started: it has answered that nothing is there
 
+    def one_of_them(client: Client) -> Receipt:
+        return teardown.take_down(client, name, launch=launch, timeouts=timeouts, notify=notify)
+
     def all_of_them() -> list[Receipt]:
-        more = {"launch": launch, "timeouts": timeouts, "notify": notify}
-        return _on_each(clients, lambda one: teardown.take_down(one, name, **more))  # type: ignore[arg-type]
+        return _on_each(clients, one_of_them)
 
     with about.ship(name), about.phase(about.DESTROY), ExitStack() as held:
         for where in searched:

@@ -291,7 +291,9 @@ class Release(Value):
     failure: str | None = None  # why it never went live
 
 
-_PAUSES = 120.0  # seconds; the pauses that an API that is asked too often may ask for, besides; `waiting.OBEYED`
+# Seconds for which an API that is asked too often may have us pause, besides a limit: what DigitalOcean counts by the
+# minute is free again after one, or two beside others.
+OBEYED = 120.0
 
 
 class Timeouts(Value):
@@ -317,7 +319,7 @@ class Timeouts(Value):
     @property
     def launch(self) -> float:
         """The longest that a launch may take until it answers: all its waits, one after the other."""
-        asking = 3 * (self.visible + _PAUSES) + 5 * self.listed  # key, droplet, tag; looked for; rivals at last
+        asking = 3 * (self.visible + OBEYED) + 5 * self.listed  # key, droplet, tag; looked for; rivals at last
         booting = self.active + self.ssh + 3 * (self.host_key + self.boot + self.attempt)  # each in three steps
         return asking + booting + self.push + self.release + self.answer
 

@@ -66,10 +66,7 @@ class Plan(Value):
     created: int  # unix time
     deadline: int  # unix time; a launch that has not answered by then is dead
     expires: int | None  # unix time
-    key_name: str
     public_key: str
-    droplet_name: str
-    tags: tuple[str, ...]
     user_data: str
     app: AppSummary
     sent: Sent
@@ -78,9 +75,17 @@ class Plan(Value):
 
     def begun(self, now: int, deadline: int) -> Plan:
         """Give this launch as it is at the moment when it is begun, both unix time: making room may have taken long."""
-        key_name = tags.key_name(self.name, self.launch, now)
-        carried = tags.launch_tags(self.name, self.launch, self.owner, self.expires, deadline)
-        return self.model_copy(update={"created": now, "deadline": deadline, "key_name": key_name, "tags": carried})
+        return self.model_copy(update={"created": now, "deadline": deadline})
+
+    @property
+    def key_name(self) -> str:
+        """How the launch's key is named in the account."""
+        return tags.key_name(self.name, self.launch, self.created)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """What the launch's droplet carries."""
+        return tags.launch_tags(self.name, self.launch, self.owner, self.expires, self.deadline)
 
     @property
     def price_hourly(self) -> float:
@@ -95,7 +100,7 @@ class Plan(Value):
     def request(self, key_id: int) -> DropletRequest:
         """The body of the one POST that makes the droplet."""
         return DropletRequest(
-            name=self.droplet_name,
+            name=tags.droplet_name(self.name, self.launch),
             region=self.region,
             size=self.size.slug,
             image=self.image_slug,
@@ -151,7 +156,6 @@ def draw(
     size = _size(config.size, catalogue)
     region = _region(config.region, catalogue)
     expires = moment.now + config.ttl if config.ttl is not None else None
-    owner = tags.owner(config.owner)
     spec = render.BootSpec(
         name=name,
         authorized_keys=(launch_key, *authorized),
@@ -166,7 +170,7 @@ def draw(
     return Plan(
         name=name,
         launch=moment.launch,
-        owner=owner,
+        owner=tags.owner(config.owner),
         cloud=cloud,
         image=image,
         size=size,
@@ -174,10 +178,7 @@ def draw(
         created=moment.now,
         deadline=moment.deadline,
         expires=expires,
-        key_name=tags.key_name(name, moment.launch, moment.now),
         public_key=launch_key,
-        droplet_name=tags.droplet_name(name, moment.launch),
-        tags=tags.launch_tags(name, moment.launch, owner, expires, moment.deadline),
         user_data=render.render(spec).text,
         app=app,
         sent=sent,

@@ -17,9 +17,9 @@ import tenacity
 
 from cloudship.errors import CloudshipError, RateLimited, WaitHopeless, WaitTimeout
 from cloudship.events import Attempted, Notify, nobody
+from cloudship.models import OBEYED
 
 T = TypeVar("T")
-OBEYED = 120.0  # seconds in all: what DigitalOcean counts by the minute is free again after one, or two beside others
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,11 @@ class Tags:
         self._store.run("INSERT OR IGNORE INTO tags (name) VALUES (?)", name)
         return self.get(name)
 
+    def missing(self, names: Any) -> list[str]:
+        """Pick, of names that may be asked for, those of tags that are not there, each once whatever its case."""
+        asked = {one.lower(): one for one in names if isinstance(one, str)} if isinstance(names, list) else {}
+        return [one for one in asked.values() if not self._store.row("SELECT 1 FROM tags WHERE name = ?", one)]
+
     def get(self, name: str) -> dict[str, Any]:
         """Show one tag and how much carries it."""
         row = self._store.row("SELECT name FROM tags WHERE name = ?", name)

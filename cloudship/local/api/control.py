@@ -111,9 +111,7 @@ def add_fault(request: Request, body: Body) -> dict[str, Any]:
     wanted = getattr(fault, "operation", None)
     if wanted is not None and (why := operations.lacking(wanted, request.app.state.operations)) is not None:
         raise unprocessable(f"operation: {why}")
-    cloud = context(request)
-    cloud.world.watch_tags(lambda: [one["name"] for one in cloud.account.tags.all()])
-    return {"id": cloud.faults.add(fault)}
+    return {"id": context(request).faults.add(fault)}
 
 
 @router.delete("/faults", status_code=204, response_class=Response)

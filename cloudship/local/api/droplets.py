@@ -25,13 +25,14 @@ def droplets_create(request: Request, body: Body) -> dict[str, Any]:
     cloud = context(request)
     images = catalogue.images(cloud.image_notes)
     with cloud.account.store.changing():
+        new = cloud.account.tags.missing(body.get("tags"))
         ids = cloud.account.droplets.create(
             body, images, lambda asked, present: cloud.world.admit(asked, present, LIMIT)
         )
         work = cloud.bodies.begin(ids)
         shown = [cloud.account.droplets.get(one) for one in ids]  # as they are now: new, without networks
-        for tag in body.get("tags") or ():
-            cloud.world.made_named("tags", str(tag))
+        for tag in new:
+            cloud.world.made_named("tags", tag)
     cloud.bodies.create(work)
     links = [_link(request, one.action_id) for one in work]
     if "names" in body:

@@ -29,8 +29,11 @@ def tags_list(request: Request) -> dict[str, Any]:
 def tags_create(request: Request, body: Body) -> dict[str, Any]:
     """Make a tag."""
     cloud = context(request)
-    made = cloud.account.tags.create(body.get("name"))
-    cloud.world.made_named("tags", made["name"])
+    with cloud.account.store.changing():
+        new = cloud.account.tags.missing([body.get("name")])
+        made = cloud.account.tags.create(body.get("name"))
+        for tag in new:
+            cloud.world.made_named("tags", tag)
     return {"tag": made}
 
 

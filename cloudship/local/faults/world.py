@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,8 +44,6 @@ class World:
         self._lock = threading.Lock()
         self._marks: dict[int, Marks] = {}
         self._unlisted: dict[tuple[str, str], float] = {}  # keys and tags, in small letters
-        self._tags: Callable[[], Iterable[str]] = tuple
-        self._there: set[str] = set()  # the tags before a request, and those made since; also in small letters
 
     def made(self, droplet_id: int) -> Marks:
         """Decide about a droplet that is being made."""
@@ -92,18 +90,9 @@ class World:
                 marks, visible=until, listed=until, listed_by_name=until, listed_by_tag=until
             )
 
-    def watch_tags(self, tags: Callable[[], Iterable[str]]) -> None:
-        """Take what names the account's tags: routes ask for a tag to be made whether or not it is there."""
-        self._tags = tags
-
     def made_named(self, resource: str, name: str) -> None:
-        """Decide about a key that was made, or a tag that was made or found there."""
+        """Decide about a key or a tag that was made, and was not there before."""
         small = name.lower()
-        if resource == "tags":
-            with self._lock:
-                if small in self._there:
-                    return
-                self._there.add(small)
         lag = self._book.strike((values.ListingLag,), lambda one: one.resource == resource)
         with self._lock:
             self._unlisted.pop((resource, small), None)  # of one that had this name before
@@ -171,14 +160,13 @@ class World:
             raise unprocessable("Size is not available in this region.")
 
     def refusal_of_token(self, method: str) -> Refusal | None:
-        """Say how the token is refused, if it is; every request asks it, before it makes anything."""
+        """Say how the token is refused, if it is."""
         if self._book.strike((values.Token,), lambda one: one.state == "revoked") is not None:
             return Refusal(401, "unauthorized", "Unable to authenticate you")
         if method in ("GET", "HEAD"):
             return None
         if self._book.strike((values.Token,), lambda one: one.state == "read_only") is not None:
             return Refusal(403, "forbidden", "You are not authorized to perform this operation")
-        self._look()
         return None
 
     def forget(self) -> None:
@@ -186,14 +174,6 @@ class World:
         with self._lock:
             self._marks.clear()
             self._unlisted.clear()
-            self._there.clear()
-
-    def _look(self) -> None:
-        """See which tags there are before a request makes any, where a fault asks for the difference."""
-        if any(isinstance(one.fault, values.ListingLag) and one.fault.resource == "tags" for one in self._book.all()):
-            there = {name.lower() for name in self._tags()}  # without our lock, since it waits for the account's
-            with self._lock:
-                self._there = there
 
     def _exceeds(self, droplets: int, usual: int) -> bool:
         """Whether so many are too many; a fault is met only by what is refused or admitted because of it."""
