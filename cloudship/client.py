@@ -108,6 +108,11 @@ class Client:
         """Which cloud it speaks to."""
         return self._endpoint.cloud
 
+    @property
+    def mark(self) -> str:
+        """What tells its account apart on this machine's records."""
+        return self._endpoint.mark
+
     def hasty(self) -> Client:
         """Give a client that does not wait where the API asks it to: for who looks in passing, beside another wait."""
         found = copy.copy(self)

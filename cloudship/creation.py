@@ -53,7 +53,7 @@ def create_key(
     Raises:
         CloudError: it was refused, or did not come into being within the limit for listings.
     """
-    journal.intend(launch, client.cloud.value, Kind.KEY, name)
+    journal.intend(launch, client.mark, Kind.KEY, name)
 
     def post() -> Key:
         return client.create_key(name, public_key)
@@ -64,9 +64,9 @@ def create_key(
         notify(Noted(text=f"adding the key ended unclearly ({error}); looking for it", warning=True))
         key = _found_key(client, name, timeouts, clock, notify, error)
     except CloudError:
-        journal.refused(launch, client.cloud.value, Kind.KEY, name)
+        journal.refused(launch, client.mark, Kind.KEY, name)
         raise
-    journal.done(launch, client.cloud.value, Kind.KEY, str(key.id))
+    journal.done(launch, client.mark, Kind.KEY, str(key.id))
     return key
 
 
@@ -97,7 +97,7 @@ def create_droplet(
     Raises:
         CloudError: it was refused, or did not come into being within the limit for listings.
     """
-    journal.intend(launch, client.cloud.value, Kind.DROPLET, request.name, request.tags, price)
+    journal.intend(launch, client.mark, Kind.DROPLET, request.name, request.tags, price)
 
     def post() -> int:
         return client.create_droplet(request)
@@ -110,9 +110,9 @@ def create_droplet(
         notify(Noted(text=f"the create ended unclearly ({error}); looking for the droplet", warning=True))
         droplet_id = _found_droplet(client, request, launch, timeouts, clock, notify, error)
     except CloudError:
-        journal.refused(launch, client.cloud.value, Kind.DROPLET, request.name)
+        journal.refused(launch, client.mark, Kind.DROPLET, request.name)
         raise
-    journal.done(launch, client.cloud.value, Kind.DROPLET, str(droplet_id))
+    journal.done(launch, client.mark, Kind.DROPLET, str(droplet_id))
     return droplet_id
 
 

@@ -58,12 +58,28 @@ def _the_one(name: str, clients: Sequence[Client]) -> Ship:
         raise _on_two_clouds(name)
     if found:  # one that was kept for a look is marked as dead, and may be beside the one that answers
         return next((ship for ship in found if ship.pending is None), found[-1])
-    near = difflib.get_close_matches(name, [ship.name for client in clients for ship in _ships(client)], n=1)
+    near = _nearest(name, clients)
     searched = ", ".join(client.cloud.value for client in clients) or "no cloud is within reach"
     raise ShipNotFound(
         f"There is no ship {name!r} (searched: {searched})",
-        next_step=f"did you mean {near[0]}?" if near else "cloudship list",
+        next_step=f"did you mean {near}?" if near else "cloudship list",
     )
+
+
+def nearest(
+    name: str, *, cloud: Cloud | str | None = None, timeouts: Timeouts | None = None, notify: Notify = nobody
+) -> str | None:
+    """Name the ship whose name is nearest to one that no ship has; None where there is none, or no cloud says."""
+    try:
+        with about.phase(about.INVENTORY):
+            return _nearest(name, reach.asked(cloud, timeouts, notify=notify))
+    except CloudshipError:  # who asks has had the answer to what they wanted
+        return None
+
+
+def _nearest(name: str, clients: Sequence[Client]) -> str | None:
+    names = [ship.name for client in clients for ship in _ships(client)]
+    return next(iter(difflib.get_close_matches(name, names, n=1)), None)
 
 
 def down(

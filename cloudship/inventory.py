@@ -17,7 +17,7 @@ from cloudship.client import Client
 from cloudship.errors import CloudError, NotFound, ShipBusy, WaitTimeout
 from cloudship.events import Notify
 from cloudship.journal import Asked, Journal
-from cloudship.models import Cloud, Droplet, Key, Kind, Timeouts
+from cloudship.models import Droplet, Key, Kind, Timeouts
 from cloudship.waiting import Clock, Pace, Pending, Ready, until
 
 T = TypeVar("T")
@@ -30,6 +30,7 @@ class Known:
 
     asked: tuple[Asked, ...] = ()  # may exist without being listed by tag yet; looked for by name and id too
     here: frozenset[str] = frozenset()  # launches whose files lie here, for tags that only their id leads to
+    elsewhere: frozenset[str] = frozenset()  # whose files lie here too, while another token made them: not ours to end
     droplets: Mapping[int, str] = field(default_factory=dict)  # ever made, by id: one may come back without tags
     keys: Mapping[int, str] = field(default_factory=dict)  # ever made, by id
     tags: frozenset[str] = frozenset()  # that launches whose files lie here asked for
@@ -101,9 +102,9 @@ def inventory(
     return Found(droplets, keys, _own_tags(client, name, launches, droplets, asked_for, frozenset(kept)), others)
 
 
-def unfinished(journal: Journal, cloud: Cloud, name: str) -> tuple[Asked, ...]:
+def unfinished(journal: Journal, account: str, name: str) -> tuple[Asked, ...]:
     """List what launches of a ship asked for on this machine that neither answered nor were proved gone."""
-    return tuple(one for one in journal.asked(cloud.value) if is_asked_by(one, name, None))
+    return tuple(one for one in journal.asked(account) if is_asked_by(one, name, None))
 
 
 def launched_by(name: str, owner: str, droplet: Droplet) -> ShipBusy:
@@ -264,15 +265,18 @@ def others_carry(client: Client, tag: str, mine: Collection[int]) -> bool:
     return any(one.id not in mine for one in client.droplets(tag=tag))
 
 
-def known_here(journal: Journal, cloud: Cloud, files_root: Path, name: str, launch: str | None) -> Known:
+def known_here(journal: Journal, client: Client, files_root: Path, name: str, launch: str | None) -> Known:
     """Gather what this machine knows of a ship, or of one launch of it."""
-    here = launched_here(files_root, name, launch)
+    every = launched_here(files_root, name, launch)
+    elsewhere = journal.elsewhere(client.mark) & every
+    here = every - elsewhere
     return Known(
-        asked=tuple(one for one in journal.asked(cloud.value) if is_asked_by(one, name, launch)),
+        asked=tuple(one for one in journal.asked(client.mark) if is_asked_by(one, name, launch)),
         here=here,
-        droplets=journal.made(cloud.value, Kind.DROPLET),
-        keys=journal.made(cloud.value, Kind.KEY),
-        tags=journal.tags(cloud.value, here),
+        elsewhere=elsewhere,
+        droplets=journal.made(client.mark, Kind.DROPLET),
+        keys=journal.made(client.mark, Kind.KEY),
+        tags=journal.tags(client.mark, here),
     )
 
 
@@ -291,7 +295,7 @@ def launched_here(files_root: Path, name: str, launch: str | None) -> frozenset[
 
 def unlisted_here(client: Client, journal: Journal, files_root: Path, name: str) -> tuple[Droplet, ...]:
     """Read, by their ids, the droplets of launches whose files lie here, for whoever holds the ship's lock."""
-    made = journal.made(client.cloud.value, Kind.DROPLET)
+    made = journal.made(client.mark, Kind.DROPLET)
     known = Known(here=_launches_in(files_root / name), droplets=made)
     return tuple(_by_id(client.droplet, known.droplets_here(name), ()).values())
 

@@ -28,7 +28,7 @@ class Entry:
     at: float  # unix time
     what: str  # INTENT before a create, DONE or REFUSED after it, ENDED when the launch needs no recovery any more
     launch: str
-    cloud: str
+    cloud: str  # the account there too, as `Endpoint.mark` names it; the cloud alone stands for any of its accounts
     kind: str = ""
     label: str = ""  # the name that was asked for, or the id that was got
     tags: str = ""  # that were asked for with it, parted by blanks
@@ -63,22 +63,22 @@ class Journal:
         self._path = path
 
     def intend(
-        self, launch: str, cloud: str, kind: Kind, label: str, tags: Sequence[str] = (), price: float = 0.0
+        self, launch: str, account: str, kind: Kind, label: str, tags: Sequence[str] = (), price: float = 0.0
     ) -> None:
         """Write down what is about to be created; on return it is on the disk."""
-        self._write(Entry(time.time(), INTENT, launch, cloud, kind.value, label, " ".join(tags), price))
+        self._write(Entry(time.time(), INTENT, launch, account, kind.value, label, " ".join(tags), price))
 
-    def done(self, launch: str, cloud: str, kind: Kind, label: str) -> None:
+    def done(self, launch: str, account: str, kind: Kind, label: str) -> None:
         """Write down what was created."""
-        self._write(Entry(time.time(), DONE, launch, cloud, kind.value, label))
+        self._write(Entry(time.time(), DONE, launch, account, kind.value, label))
 
-    def refused(self, launch: str, cloud: str, kind: Kind, label: str) -> None:
+    def refused(self, launch: str, account: str, kind: Kind, label: str) -> None:
         """Write down that the answer was a clear no: there is nothing to look for."""
-        self._write(Entry(time.time(), REFUSED, launch, cloud, kind.value, label))
+        self._write(Entry(time.time(), REFUSED, launch, account, kind.value, label))
 
-    def ended(self, launch: str, cloud: str) -> None:
+    def ended(self, launch: str, account: str) -> None:
         """Write down that a launch answers, or is proved gone."""
-        self._write(Entry(time.time(), ENDED, launch, cloud))
+        self._write(Entry(time.time(), ENDED, launch, account))
 
     def entries(self) -> tuple[Entry, ...]:
         """Read all that is whole."""
@@ -88,14 +88,16 @@ class Journal:
             return ()
         return tuple(entry for line in lines if (entry := _read(line)) is not None)
 
-    def asked(self, cloud: str) -> tuple[Asked, ...]:
-        """Work out what may exist: asked for on a cloud, not refused, and of a launch that has not ended."""
+    def asked(self, account: str) -> tuple[Asked, ...]:
+        """Work out what may exist: asked for on an account, not refused, and of a launch that has not ended."""
         found: dict[tuple[str, str], Asked] = {}
         for entry in self.entries():
             place = (entry.launch, entry.kind)
-            if entry.cloud != cloud:
+            if entry.what == ENDED:  # whoever proved that: the account's token may have changed since
+                found = {key: one for key, one in found.items() if one.launch != entry.launch}
+            elif not _is_of(entry, account):
                 continue
-            if entry.what == INTENT and entry.kind:
+            elif entry.what == INTENT and entry.kind:
                 asked_with = tuple(entry.tags.split())
                 found[place] = Asked(
                     entry.launch, Kind(entry.kind), entry.label, entry.at, tags=asked_with, price=float(entry.price)
@@ -104,18 +106,21 @@ class Journal:
                 found[place] = replace(found[place], id=entry.label)
             elif entry.what == REFUSED:
                 found.pop(place, None)
-            elif entry.what == ENDED:
-                found = {key: one for key, one in found.items() if one.launch != entry.launch}
         return tuple(found.values())
 
-    def tags(self, cloud: str, launches: Collection[str]) -> frozenset[str]:
-        """Name the tags that launches asked for on a cloud, ended or not: not all are theirs alone."""
-        found = (one for one in self.entries() if one.cloud == cloud and one.what == INTENT and one.launch in launches)
-        return frozenset(tag for one in found for tag in one.tags.split())
+    def tags(self, account: str, launches: Collection[str]) -> frozenset[str]:
+        """Name the tags that launches asked for on an account, ended or not: not all are theirs alone."""
+        asked = (one for one in self.entries() if one.what == INTENT and one.launch in launches)
+        return frozenset(tag for one in asked if _is_of(one, account) for tag in one.tags.split())
 
-    def made(self, cloud: str, kind: Kind) -> dict[int, str]:
+    def elsewhere(self, account: str) -> frozenset[str]:
+        """Name the launches whose things were asked for on other accounts, and never on this one."""
+        asked = [one for one in self.entries() if one.what == INTENT]
+        return frozenset(one.launch for one in asked) - {one.launch for one in asked if _is_of(one, account)}
+
+    def made(self, account: str, kind: Kind) -> dict[int, str]:
         """
-        Name the droplets, or the keys, that were ever made on a cloud, by id.
+        Name the droplets, or the keys, that were ever made on an account, by id.
 
         A droplet that comes back after it was proved gone has lost its tags, and a listing may lag behind what is
         there; the id is what it is known by then.
@@ -123,7 +128,7 @@ class Journal:
         labels: dict[str, str] = {}
         found: dict[int, str] = {}
         for entry in self.entries():
-            if entry.cloud != cloud or entry.kind != kind.value:
+            if not _is_of(entry, account) or entry.kind != kind.value:
                 continue
             if entry.what == INTENT:
                 labels[entry.launch] = entry.label
@@ -134,6 +139,12 @@ class Journal:
     def _write(self, entry: Entry) -> None:
         durable.folder(self._path.parent)
         durable.append(self._path, json.dumps(asdict(entry)).encode())
+
+
+def _is_of(entry: Entry, account: str) -> bool:
+    """Whether a line may be about an account; who names the cloud alone means every account there."""
+    (cloud, _, mark), (asked, _, wanted) = entry.cloud.partition("/"), account.partition("/")
+    return cloud == asked and (mark == wanted or not mark or not wanted)
 
 
 def _read(line: str) -> Entry | None:

@@ -148,7 +148,7 @@ def _launched(drawn: Draft, limits: Timeouts, clock: Clock, story: Story) -> Shi
     with rivals.noticing_its_end(client, plan, droplet):
         settled, release = _brought_up(drawn, droplet, limits, clock, story)
     with about.phase(Phase.ANSWER.value):
-        book.ended(plan.launch, plan.cloud.value)
+        book.ended(plan.launch, client.mark)
     return Ship(client, settled, release=release, timeline=story.times, timeouts=limits)
 
 
@@ -339,7 +339,7 @@ def _kept(error: CloudshipError, drawn: Draft, clock: Clock, story: Story) -> bo
     if isinstance(error, ShipBusy):
         return False
     plan = drawn.plan
-    known = inventory.known_here(journal(), plan.cloud, files_root(plan.cloud), plan.name, plan.launch)
+    known = inventory.known_here(journal(), drawn.client, files_root(plan.cloud), plan.name, plan.launch)
     numbers = [one.id or one.label for one in known.asked if one.kind is Kind.DROPLET]
     try:
         found = inventory.inventory(drawn.client, plan.name, launch=plan.launch, known=known)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 MOST = 400  # letters of one line
-_ASSIGNED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=.", re.DOTALL)
+_ASSIGNED = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)=.", re.DOTALL)
 _LOGIN = re.compile(r"(?<!\S)[^\s:]*:\S*@")  # up to the last @, as a password may hold others; a look per word
 _KEY = "PRIVATE KEY-----"
 _COLOURS = re.compile(r"\x1b\[[0-9;:]*m")

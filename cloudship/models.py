@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from datetime import datetime, timezone
@@ -162,6 +163,11 @@ class Endpoint(Value):
     cloud: Cloud
     url: str  # ends in /v2/, as python-digitalocean wants it
     token: Secret
+
+    @property
+    def mark(self) -> str:
+        """Tell accounts apart on this machine's records: the cloud, and a digest that leads to no token."""
+        return f"{self.cloud.value}/{hashlib.sha256(self.token.reveal().encode()).hexdigest()[:12]}"
 
 
 class Droplet(Told):

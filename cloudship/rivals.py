@@ -42,7 +42,7 @@ def make_room(drawn: Draft, take_down: Callable[[str], None], clock: Clock, noti
         ShipBusy: a launch of it is under way.
     """
     plan, client = drawn.plan, drawn.client
-    dead = {one.launch for one in inventory.unfinished(journal(), plan.cloud, plan.name)}
+    dead = {one.launch for one in inventory.unfinished(journal(), client.mark, plan.name)}
     unlisted = inventory.unlisted_here(client, journal(), files_root(plan.cloud), plan.name)
     for droplet in (*inventory.of_ship(client, plan.name), *unlisted):
         found = tags.of(droplet)

@@ -72,7 +72,7 @@ def down(
     """
     limits = timeouts or Timeouts()
     with about.phase(about.INVENTORY):
-        known = known_here(journal, client.cloud, files_root, name, launch)
+        known = known_here(journal, client, files_root, name, launch)
         try:
             found = settled(client, name, launch, known, limits, clock, notify)
         except CloudError as error:
@@ -82,8 +82,12 @@ def down(
     with about.phase(about.DESTROY):
         work = _destroyed(_Teardown(client, limits, clock, notify, stays), name, launch, found)
     touched = found.launches | {one.launch for one in known.asked} | ({launch} if launch else set()) | known.here
-    for ended in touched:
-        _forget(LaunchFiles(files_root / name / ended, ended), name, client.cloud, journal, notify)
+    strange = known.elsewhere - found.launches
+    for kept in sorted(strange):
+        text = f"launch {kept} of {name} was made with another token; its login stays: {files_root / name / kept}"
+        notify(Noted(text=text))
+    for ended in touched - strange:
+        _forget(LaunchFiles(files_root / name / ended, ended), name, client.mark, journal, notify)
     return _receipt(client.cloud, name, found, work, client.now(clock))
 
 
@@ -106,10 +110,10 @@ def _destroyed(work: _Teardown, name: str, launch: str | None, found: Found) -> 
     return work
 
 
-def _forget(files: LaunchFiles, name: str, cloud: Cloud, journal: Journal, notify: Notify) -> None:
+def _forget(files: LaunchFiles, name: str, account: str, journal: Journal, notify: Notify) -> None:
     """Take a launch that is proved gone off this machine's records; nothing of them costs anything."""
     try:
-        journal.ended(files.launch, cloud.value)
+        journal.ended(files.launch, account)
         checkouts.forget(files, name=name)
     except CloudshipError as error:  # they lie where nothing can be written, or there is no git to untie a checkout
         notify(Noted(text=f"{name} is gone, yet this machine's records of it stay: {error}", warning=True))

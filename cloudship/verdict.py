@@ -10,6 +10,9 @@ from cloudship.errors import ReleaseFailed
 SHOWN = 8  # guilty lines in an error
 _GUILTY = "  | "  # how the lines begin that say why
 _FAILED = "cloudship: release failed: "  # how the program's last line begins when it failed
+_MACHINERY = re.compile(
+    r'\s*File "<frozen importlib\._bootstrap(_external)?>"'
+)  # Python's own, between any two imports
 _LIVE = re.compile(r"cloudship: release (\d+) is live\b.*")
 
 
@@ -36,4 +39,14 @@ def failure(said: Sequence[str], *, next_step: str) -> ReleaseFailed:
         reason, evidence = refused.removeprefix("cloudship: "), guilty
     else:
         reason, evidence = "the droplet did not say why", list(said)
-    return ReleaseFailed(f"The release failed: {reason}", evidence=evidence[-SHOWN:], next_step=next_step)
+    return ReleaseFailed(f"The release failed: {reason}", evidence=_telling(evidence)[-SHOWN:], next_step=next_step)
+
+
+def _telling(lines: Sequence[str]) -> list[str]:
+    """Leave out of an app's last words what says nothing: Python's own frames, and what the line before ends with."""
+    told: list[str] = []
+    for line in lines:
+        said_already = bool(told) and told[-1].endswith(f": {line.strip()}")
+        if not said_already and _MACHINERY.match(line) is None:
+            told.append(line)
+    return told

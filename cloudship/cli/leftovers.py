@@ -71,9 +71,9 @@ class Leftovers:
         """Name what a launch asked for, with its price; other ships may be launched on this machine meanwhile."""
         from cloudship import records
         from cloudship.inventory import unfinished
-        from cloudship.models import Cloud, Kind
+        from cloudship.models import Kind
 
-        asked = [one for one in unfinished(records.journal(), Cloud(chosen.cloud), chosen.ship) if one.at >= began]
+        asked = [one for one in unfinished(records.journal(), chosen.cloud, chosen.ship) if one.at >= began]
         prices = {Kind.DROPLET: _price(chosen)}
         return {f"{one.kind.value} {one.id or one.label}": prices.get(one.kind, "") for one in asked}
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cloudship.cli.asking import agreed
-from cloudship.cli.finding import folder, say_where
+from cloudship.cli.finding import folder, say_where, trace
 from cloudship.cli.options import CloudOption, ConfigOption, JsonOption, State, TtlOption, YesOption
 from cloudship.cli.showing import cost, phases, seconds, width_of
 from cloudship.enums import OnFailure
@@ -97,6 +97,8 @@ def down(
             receipts = (fleet.down(asked, cloud=cloud, launch=launch, notify=notify),)
     if asked is not None:
         print(receipt_line(receipts[0]), file=sys.stderr)
+        if not receipts[0].destroyed and (near := fleet.nearest(asked, cloud=cloud, notify=trace())) is not None:
+            print(f"did you mean {near}? cloudship down {near}", file=sys.stderr)
     if as_json:
         told = [receipt.model_dump(mode="json") for receipt in receipts]
         print(json.dumps(told if every else told[0], indent=2))

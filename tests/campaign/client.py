@@ -107,8 +107,10 @@ class Client:
         shutil.copytree(self._checkout, place / "app")
         if verb != "up":
             assert self.run("up", place).status == 0
+        assert replace(self.ground, app=place / "app").values.exists()  # the user's, from before the disk was full
+        (place / "temporary").mkdir()
         fill(place, int(count), what)
-        elsewhere = {"TMPDIR": str(place if int(count) % 3 == 0 else place.parent)}
+        elsewhere = {"TMPDIR": str(place / "temporary" if int(count) % 3 == 0 else place.parent)}
         ended = self.run(verb, place, Condition("full", environ=elsewhere))
         shutil.rmtree(place / "filler")
         found = told_well(ended) + open_to_others(place / "state")

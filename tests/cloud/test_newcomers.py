@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from orders import order
 
+from cloudship import tags
 from cloudship.cli import words
+from cloudship.client import Client
 from cloudship.errors import LocalCloudUnavailable
 
 pytestmark = pytest.mark.slow
+
+LAUNCH = "0123456789"
 
 FLASK = "from flask import Flask\napp = Flask(__name__)\n"
 FOLDERS: dict[str, dict[str, str]] = {
@@ -205,6 +210,15 @@ def test_from_python_the_reason_is_the_command_lines_own(monkeypatch: pytest.Mon
     with pytest.raises(LocalCloudUnavailable, match="The local cloud's folder cannot be used") as caught:
         clouds.start_by_command()
     assert "CLOUDSHIP_LOCAL_DIR" in str(caught.value.next_step)
+
+
+def test_down_names_the_ship_that_may_have_been_meant(typed: Callable[..., Any], client: Client) -> None:
+    """Nothing to take down is success, and may be a slip."""
+    client.create_droplet(order(tags.droplet_name("shop", LAUNCH), tags.launch_tags("shop", LAUNCH, "me", None, None)))
+    said = typed("down", "shpo")
+    assert (0, True) == (said.status, "did you mean shop? cloudship down shop" in said.err)
+    assert "did you mean" not in typed("down", "website").err
+    assert "did you mean" not in typed("down", "shop").err
 
 
 def test_nothing_is_there_where_the_local_cloud_was_never_started(

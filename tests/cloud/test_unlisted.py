@@ -29,16 +29,19 @@ def _droplet(client: Client, name: str, launch: str) -> int:
     return client.create_droplet(asked)
 
 
-def _launched(client: Client, book: Journal, files_root: Path, name: str, launch: str) -> int:
-    """Launch as `up` does, to its good end."""
+def _launched(
+    client: Client, book: Journal, files_root: Path, name: str, launch: str, account: str | None = None
+) -> int:
+    """Launch as `up` does, to its good end; with the token of the client, or one that marks another account."""
+    mark = account or client.mark
     LaunchFiles(files_root / name / launch, launch).save_identity(mint("x"))
     key_name = tags.key_name(name, launch, 1)
-    book.intend(launch, "local", Kind.KEY, key_name)
-    book.done(launch, "local", Kind.KEY, str(client.create_key(key_name, mint("x").public).id))
-    book.intend(launch, "local", Kind.DROPLET, tags.droplet_name(name, launch))
+    book.intend(launch, mark, Kind.KEY, key_name)
+    book.done(launch, mark, Kind.KEY, str(client.create_key(key_name, mint("x").public).id))
+    book.intend(launch, mark, Kind.DROPLET, tags.droplet_name(name, launch))
     number = _droplet(client, name, launch)
-    book.done(launch, "local", Kind.DROPLET, str(number))
-    book.ended(launch, "local")
+    book.done(launch, mark, Kind.DROPLET, str(number))
+    book.ended(launch, mark)
     return number
 
 
@@ -100,3 +103,30 @@ def test_what_is_gone_is_gone_although_records_of_it_cannot_be_written(
     )
     assert (True, ()) == (bool(receipt.destroyed), client.droplets())
     assert any("web is gone, yet this machine's records of it stay" in text for text in said)
+
+
+def test_what_another_account_launched_keeps_its_login(client: Client, book: Journal, tmp_path: Path) -> None:
+    """A ship of the same name may run there, though this account shows none: `down` says where its login lies."""
+    LaunchFiles(tmp_path / "f" / "web" / OTHER, OTHER).save_identity(mint("x"))
+    book.intend(OTHER, "local/another", Kind.DROPLET, tags.droplet_name("web", OTHER))
+    _launched(client, book, tmp_path / "f", "web", LAUNCH)
+    said: list[str] = []
+    teardown.down(
+        client,
+        "web",
+        journal=book,
+        files_root=tmp_path / "f",
+        timeouts=FAST,
+        notify=lambda event: said.append(getattr(event, "text", "")),
+    )
+    assert [OTHER] == [one.name for one in (tmp_path / "f" / "web").iterdir() if tags.is_launch(one.name)]
+    assert [OTHER] == [one.launch for one in book.asked("local/another")]
+    assert any(f"{tmp_path / 'f' / 'web' / OTHER}" in text for text in said)
+
+
+def test_what_is_found_is_forgotten_whichever_token_made_it(client: Client, book: Journal, tmp_path: Path) -> None:
+    """An account's token changes; the launch is in the account, and gone from both places."""
+    _launched(client, book, tmp_path / "f", "web", LAUNCH, "local/another")
+    teardown.down(client, "web", journal=book, files_root=tmp_path / "f", timeouts=FAST)
+    assert not (tmp_path / "f" / "web" / LAUNCH).exists()
+    assert ((), ()) == (client.droplets(), book.asked("local/another"))

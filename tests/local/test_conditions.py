@@ -91,10 +91,19 @@ def test_a_limit_meets_only_the_creates_that_it_makes_a_difference_to(api: Api, 
 
 
 def test_the_lowest_of_several_limits_holds(api: Api, knobs: LocalCloud) -> None:
-    """Whichever was injected first."""
+    """Whichever was injected first; the account shows it, until it is spent."""
+    assert 25 == _limit(api)
     knobs.fault("droplet_limit", limit=1000)
-    knobs.fault("droplet_limit", limit=1)
+    assert 1000 == _limit(api)
+    knobs.fault("droplet_limit", limit=1, times=1)
+    assert 1 == _limit(api)
     assert [202, 422] == _creates(api, 2)
+    assert 1000 == _limit(api)
+
+
+def _limit(api: Api) -> int:
+    found: int = api("GET", "/v2/account").json()["account"]["droplet_limit"]
+    return found
 
 
 def _tags(api: Api) -> set[str]:

@@ -15,7 +15,7 @@ from cloudship.keys import state_folder
 from cloudship.local import endpoint
 from cloudship.local.endpoint import directory_of, process_started
 from cloudship.local.machines.rootfs.build import cache_folder
-from cloudship.models import Cloud, Secret
+from cloudship.models import Cloud, Endpoint, Secret
 
 REAL = "dop_v1_" + "a" * 64
 
@@ -156,3 +156,15 @@ def test_what_is_no_address_of_an_api_is_refused_without_showing_it(url: str) ->
     with pytest.raises(ConfigError, match="DIGITALOCEAN_API_URL holds no address") as caught:
         clouds.choose(None, start_local=lambda: None, environ={"DIGITALOCEAN_API_URL": url})
     assert "hunter2" not in str(caught.value)
+
+
+def test_an_account_is_marked_without_its_token() -> None:
+    """The same token is the same account, on each cloud; the mark does not hold it."""
+    endpoint = Endpoint(cloud=Cloud.LOCAL, url="http://127.0.0.1:1/v2/", token=Secret("dop_v1_abc"))
+    others = (
+        endpoint.model_copy(update={"token": Secret("dop_v1_abd")}),
+        endpoint.model_copy(update={"cloud": Cloud.DIGITALOCEAN}),
+    )
+    assert endpoint.mark == endpoint.model_copy(update={"url": "http://127.0.0.1:2/v2/"}).mark
+    assert 3 == len({endpoint.mark, *(one.mark for one in others)})
+    assert (True, False) == (endpoint.mark.startswith("local/"), "dop_v1" in endpoint.mark)

@@ -203,6 +203,13 @@ def test_no_letter_brings_a_value_into_a_message(before: str, after: str) -> Non
         assert (False, True) == (SECRET in said, shown in said)
 
 
+@pytest.mark.parametrize("name", ["my-key", "app.secret", "_X1"])
+def test_a_value_is_hidden_behind_any_name(name: str) -> None:
+    """Also behind one that no variable may have."""
+    said = _wrongly_used("env", "shop", f"{name}={SECRET}")
+    assert (False, True) == (SECRET in said, f"{name}=..." in said)
+
+
 @pytest.mark.parametrize("place", PLACES, ids=" ".join)
 @pytest.mark.parametrize("before", ["", "KEY="])
 def test_not_a_line_of_a_private_key_is_shown(place: tuple[str, ...], before: str) -> None:

@@ -80,3 +80,20 @@ def test_the_journal_is_for_its_user_alone(tmp_path: Path) -> None:
     place = tmp_path / "journal.jsonl"
     Journal(place).ended("l", "local")
     assert 0o600 == stat.S_IMODE(place.stat().st_mode)
+
+
+def test_accounts_are_told_apart(tmp_path: Path) -> None:
+    """Each hears of its own launches, and whoever names the cloud alone of all; an end counts whoever proved it."""
+    book = Journal(tmp_path / "journal.jsonl")
+    book.intend("a", "local/1", Kind.DROPLET, "web-a", ("t",))
+    book.done("a", "local/1", Kind.DROPLET, "7")
+    book.intend("b", "local/2", Kind.DROPLET, "web-b")
+    book.intend("c", "local", Kind.DROPLET, "web-c")
+    assert [{"a", "c"}, {"b", "c"}, {"a", "b", "c"}] == [
+        {one.launch for one in book.asked(account)} for account in ("local/1", "local/2", "local")
+    ]
+    assert ({7: "web-a"}, {}) == (book.made("local/1", Kind.DROPLET), book.made("local/2", Kind.DROPLET))
+    assert ({"t"}, set()) == (book.tags("local/1", ["a"]), book.tags("local/2", ["a"]))
+    assert [{"b"}, {"a"}, set()] == [book.elsewhere(account) for account in ("local/1", "local/2", "local")]
+    book.ended("a", "local/2")
+    assert ["c"] == [one.launch for one in book.asked("local/1")]

@@ -34,3 +34,24 @@ def test_a_refusal_is_told_in_its_own_words() -> None:
     """A push of a branch that is not released has no guilty lines."""
     error = verdict.failure(["cloudship: dev is not released here"], next_step="x")
     assert "The release failed: dev is not released here" == error.message
+
+
+def test_pythons_own_frames_and_what_was_just_said_are_left_out() -> None:
+    """What is left names the app's line."""
+    said = [
+        '  |   File "<frozen importlib._bootstrap>", line 690, in _load_unlocked',
+        '  |   File "<frozen importlib._bootstrap_external>", line 940, in exec_module',
+        '  |   File "/srv/web/releases/1/tree/app.py", line 2, in <module>',
+        "  |     import absent",
+        "  | ModuleNotFoundError: No module named 'absent'",
+        "  | No module named 'absent'",
+        "  | KeyError: ",
+        "  | ",
+        "cloudship: release failed: the process ended",
+    ]
+    assert (
+        '  File "/srv/web/releases/1/tree/app.py", line 2, in <module>',
+        "    import absent",
+        "ModuleNotFoundError: No module named 'absent'",
+        "KeyError: ",
+    ) == verdict.failure(said, next_step="").evidence

@@ -159,6 +159,11 @@ class World:
         if sold_out is not None:
             raise unprocessable("Size is not available in this region.")
 
+    def droplet_limit(self, usual: int) -> int:
+        """Say how many droplets the account may have now, by what may still strike."""
+        waiting = (one.fault for one in self._book.all() if not one.spent)
+        return min((one.limit for one in waiting if isinstance(one, values.DropletLimit)), default=usual)
+
     def refusal_of_token(self, method: str) -> Refusal | None:
         """Say how the token is refused, if it is."""
         if self._book.strike((values.Token,), lambda one: one.state == "revoked") is not None:
