@@ -132,6 +132,7 @@ MENDED = (
     "a release whose unit file is gone ended as a process that had ended well: the file is named",
     "a mirror whose lists are spoilt was told without a cause, where an image brings lists of its own: there is one",
     "a fault that no request can fit was taken and never struck, in a test of Ctrl-C too: it is refused",
+    "`down` with another account's token took away the login to a ship of that name on the first: they are told apart",
 )
 TEXT = """# How it is proved that nothing leaks
 
