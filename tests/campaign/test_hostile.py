@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from gitserver import publish
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from campaign import arrival, case, oracle
 from campaign.arrival import Arrived
@@ -19,6 +21,9 @@ from cloudship.appinfo import inspect
 from cloudship.errors import CloudshipError
 
 SHARDS, CASES = 8, None if SOAK else 312  # of which a few cannot even be written down
+DRAWN = 10_000 if SOAK else 40
+_PIECES = [payload for payload in PAYLOADS if len(payload) < 100]
+_TEXTS = st.text() | st.lists(st.sampled_from(_PIECES) | st.text(max_size=4), min_size=2, max_size=4).map("".join)
 _KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1bXk6Zc1Yb3i1zq8r3n6jP9o8QvC1xq0m1o2n3p4q5"
 _SOURCES = ("fetched", "exist", "path", "URL", "branch", "App", "app was found", "empty", "sen", "file", "no commit")
 
@@ -351,3 +356,19 @@ def test_hostile_texts(hostile: Ground, shard: int) -> None:
             wrong[f"{name} {payload[:80]!r}"] = found
     record("T13 hostile input", cases=done, points=len(TARGETS))
     assert not wrong, told(wrong)
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_drawn_texts(hostile: Ground, shard: int) -> None:
+    """What nobody thought of: any text, and pieces of the known ones put together."""
+    done: list[int] = []
+
+    @settings(max_examples=DRAWN // SHARDS, suppress_health_check=[*HealthCheck])
+    @given(st.sampled_from(sorted(TARGETS)), _TEXTS)
+    def harmless(name: str, text: str) -> None:
+        found = _carried_out(hostile, name, text)
+        done.append(found is not None)
+        assert not found, f"{name} {text[:80]!r}: {found}"
+
+    harmless()
+    record("T13 drawn texts", cases=sum(done), points=len(TARGETS))
