@@ -139,6 +139,10 @@ def _never(_found: Arrived, _text: str) -> bool:
     return False
 
 
+def _ends(found: Arrived, _text: str) -> bool:
+    return any(tag.startswith("cloudship:expires:") for tag in found.asked["tags"])
+
+
 TARGETS: dict[str, Target] = {
     "name": Target(
         ("name",),
@@ -147,12 +151,15 @@ TARGETS: dict[str, Target] = {
         "web-2",
     ),
     "owner": Target(
-        ("owner",), _key("owner = {}"), lambda found, text: f"cloudship:by:{text}" in found.asked["tags"], "ci_7"
+        ("owner",),
+        _key("owner = {}"),
+        lambda found, text: f"cloudship:by:{text.lower()}" in found.asked["tags"],
+        "CI_7",
     ),
     "region": Target(("region",), _flag("--region"), lambda found, text: found.asked["region"] == text, "fra1"),
     "size": Target(("size",), _flag("--size"), lambda found, text: found.asked["size"] == text, "s-1vcpu-2gb"),
     "image": Target(("image",), _flag("--image"), lambda found, text: found.asked["image"] == text, "debian-12-x64"),
-    "ttl": Target(("ttl", "duration"), _flag("--ttl"), _never, ""),
+    "ttl": Target(("ttl", "duration"), _flag("--ttl"), _ends, "90m"),
     "python_mirror": Target(
         ("python_mirror",),
         _key("python_mirror = {}"),
