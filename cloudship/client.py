@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -268,23 +267,37 @@ class Client:
         )
 
     def _all(self, path: str, key: str, asked: Mapping[str, Any] | None = None) -> list[Any]:
-        """Read a listing whole, again where it shifted under us: the library takes an error on a page for the end."""
-        for _ in range(_LOOKS - 1):
-            with suppress(_TornError):
-                return self._pages(path, key, asked or {})
-        return self._pages(path, key, asked or {})
+        """
+        Read a listing whole: the library takes an error on a page for the end.
 
-    def _pages(self, path: str, key: str, asked: Mapping[str, Any]) -> list[Any]:
+        One that changes between two of its pages can leave out what was there all the time. So several pages are read
+        until two looks show the same; where they never do, all that was seen is given, as what is gone by now is found
+        out by its id.
+        """
+        seen: dict[str, Any] = {}
+        looks: list[Collection[str]] = []
+        for left in reversed(range(_LOOKS)):
+            try:
+                found, pages = self._pages(path, key, asked or {})
+            except _TornError:
+                if not left and len(looks) < 2:  # noqa: PLR2004
+                    raise
+                continue
+            seen |= found
+            if pages == 1 or found.keys() in looks[-1:]:
+                return list(found.values())
+            looks.append(found.keys())
+        return list(seen.values())
+
+    def _pages(self, path: str, key: str, asked: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+        """Read a listing once; gives its objects by what tells them apart, and how many pages that took."""
         found: dict[str, Any] = {}
-        first = None  # how many there were at the first page
         for page in range(1, _MOST_PAGES + 1):
             items, total = _page(self._get(path, {**asked, "per_page": PER_PAGE, "page": page}), path, key)
-            first, before = total if first is None else first, len(found)
+            before = len(found)
             found |= {_identity(one): one for one in items}
-            if total != first:  # one that went moves others onto pages that were read already
-                raise _TornError(f"GET {path} changed while it was read")
             if len(found) >= total:
-                return list(found.values())
+                return found, page
             if len(found) == before:  # the end came too early, or a page leads back to one that was read
                 break
         raise _TornError(f"GET {path} gave {len(found)} of its {key} and then no more")

@@ -71,7 +71,8 @@ def deploy(
         ):
             closed = releasing.maintenance(shell)
             before = _told_values(shell, asked, given.get("env") or {}, story)
-            outside = releasing.store_settings(shell, asked.loaded.outside) if asked.loaded.outside else None
+            with _put_back(shell, before, None):
+                outside = releasing.store_settings(shell, asked.loaded.outside) if asked.loaded.outside else None
             with story.phase(Phase.RELEASE) as outcome, _put_back(shell, before, outside):
                 number = _pushed(place, asked, shell, by, story)
                 outcome.append(f"release {number}")

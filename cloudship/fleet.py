@@ -21,11 +21,13 @@ from cloudship.errors import (
 )
 from cloudship.events import Notify, nobody
 from cloudship.inventory import of_ship
+from cloudship.legible import typed
 from cloudship.models import Cloud, Destroyed, Kind, Left, Reaped, Receipt, Timeouts, ship_name
 from cloudship.ship import Ship
 from cloudship.waiting import REAL, Clock
 
 T = TypeVar("T")
+_AT_ONCE = Timeouts(request=5, visible=1)  # for who looks in passing
 
 
 def ships(
@@ -58,7 +60,7 @@ def _the_one(name: str, clients: Sequence[Client]) -> Ship:
         raise _on_two_clouds(name)
     if found:  # one that was kept for a look is marked as dead, and may be beside the one that answers
         return next((ship for ship in found if ship.pending is None), found[-1])
-    near = _nearest(name, clients)
+    near = _nearest(name, [ship for client in clients for ship in _ships(client)])
     searched = ", ".join(client.cloud.value for client in clients) or "no cloud is within reach"
     raise ShipNotFound(
         f"There is no ship {name!r} (searched: {searched})",
@@ -66,20 +68,22 @@ def _the_one(name: str, clients: Sequence[Client]) -> Ship:
     )
 
 
-def nearest(
-    name: str, *, cloud: Cloud | str | None = None, timeouts: Timeouts | None = None, notify: Notify = nobody
-) -> str | None:
-    """Name the ship whose name is nearest to one that no ship has; None where there is none, or no cloud says."""
-    try:
-        with about.phase(about.INVENTORY):
-            return _nearest(name, reach.asked(cloud, timeouts, notify=notify))
-    except CloudshipError:  # who asks has had the answer to what they wanted
-        return None
+def likely(name: str, *, owner: str, cloud: Cloud | str | None = None, notify: Notify = nobody) -> tuple[Ship, ...]:
+    """
+    List an owner's ships of the name that is nearest to one.
+
+    Raises:
+        CloudError: a cloud does not say at once.
+    """
+    with about.phase(about.INVENTORY):
+        clients = [client.hasty() for client in reach.asked(cloud, _AT_ONCE, notify=notify)]
+        mine = [ship for client in clients for ship in _ships(client) if ship.owner == owner]
+    near = _nearest(name, mine)
+    return tuple(ship for ship in mine if ship.name == near)
 
 
-def _nearest(name: str, clients: Sequence[Client]) -> str | None:
-    names = [ship.name for client in clients for ship in _ships(client)]
-    return next(iter(difflib.get_close_matches(name, names, n=1)), None)
+def _nearest(name: str, found: Sequence[Ship]) -> str | None:
+    return next(iter(difflib.get_close_matches(name, [ship.name for ship in found], n=1)), None)
 
 
 def down(
@@ -114,7 +118,7 @@ def down(
     """
     _check_name(name)
     if launch is not None and not tags.is_launch(launch):
-        raise ConfigError(f"{launch!r} is no launch: ten digits of 0-9 and a-f")
+        raise ConfigError(f"{typed(launch)!r} is no launch: ten digits of 0-9 and a-f")
     with about.ship(name), about.phase(about.INVENTORY):
         clients = reach.asked(cloud, timeouts, start_local, notify)
         reach.check(clients, cloud)

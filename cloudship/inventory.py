@@ -209,7 +209,7 @@ def settled(
         missing = [one for one in known.asked if not seen[0].has(one)]
         if missing and clock.monotonic() < ours_until:
             return Pending(f"{missing[0].kind.value} {missing[0].label} is not listed")
-        coming = _coming(seen[0], known, client.now(clock) - limits.listed) if launch is None else ()
+        coming = _coming(seen[0], known, client.now(clock) - limits.listed)
         return Pending(f"launch {coming[0]} has a key and no droplet yet") if coming else Ready(seen[0])
 
     try:

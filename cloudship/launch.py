@@ -309,12 +309,16 @@ def _undone_on_failure(
     drawn: Draft, on_failure: OnFailure, limits: Timeouts, clock: Clock, story: Story
 ) -> Iterator[None]:
     """Take down what was made when anything goes wrong inside, Ctrl-C included; the error passes on."""
+    kept: list[CloudshipError] = []
     try:
-        yield
-    except BaseException as error:
-        if on_failure is OnFailure.KEEP and isinstance(error, CloudshipError) and _kept(error, drawn, clock, story):
+        try:
+            yield
+        except CloudshipError as error:
+            if on_failure is OnFailure.KEEP and _kept(error, drawn, clock, story):
+                kept.append(error)
             raise
-        if isinstance(error, Abandoned):
+    except BaseException as error:
+        if error in kept or isinstance(error, Abandoned):
             raise
         try:
             teardown.after(error, lambda: _taken_down(drawn, drawn.plan.launch, limits, clock, story.tell), story.tell)
@@ -345,8 +349,9 @@ def _kept(error: CloudshipError, drawn: Draft, clock: Clock, story: Story) -> bo
         found = inventory.inventory(drawn.client, plan.name, launch=plan.launch, known=known)
         numbers = [str(one.id) for one in found.droplets]
         for droplet in found.droplets:
-            _settle(drawn, droplet.id)
+            # Dead before it is no longer pending: without either it would be taken for a ship that answers.
             drawn.client.attach_tag(tags.pending_tag(int(drawn.client.now(clock))), droplet.id)
+            _settle(drawn, droplet.id)
     except CloudshipError as fault:  # what the launch failed of matters more; the journal tells the next `up` too
         story.tell(Noted(text=f"what is kept could not be marked as a dead launch: {fault}", warning=True))
     if not numbers:

@@ -74,8 +74,13 @@ class Plan(Value):
     notes: tuple[str, ...]  # fallbacks taken, keys ignored
 
     def begun(self, now: int, deadline: int) -> Plan:
-        """Give this launch as it is at the moment when it is begun, both unix time: making room may have taken long."""
-        return self.model_copy(update={"created": now, "deadline": deadline})
+        """
+        Give this launch as it is at the moment when it is begun, both unix time: making room may have taken long.
+
+        The end in its user-data stays what it was: the droplet looks at its tags before it ends.
+        """
+        expires = self.expires + now - self.created if self.expires is not None else None
+        return self.model_copy(update={"created": now, "deadline": deadline, "expires": expires})
 
     @property
     def key_name(self) -> str:

@@ -43,6 +43,7 @@ def make_room(drawn: Draft, take_down: Callable[[str], None], clock: Clock, noti
     """
     plan, client = drawn.plan, drawn.client
     dead = {one.launch for one in inventory.unfinished(journal(), client.mark, plan.name)}
+    died = {one.launch for one in inventory.unfinished(journal(), client.cloud.value, plan.name)}  # with any token
     unlisted = inventory.unlisted_here(client, journal(), files_root(plan.cloud), plan.name)
     for droplet in (*inventory.of_ship(client, plan.name), *unlisted):
         found = tags.of(droplet)
@@ -54,7 +55,7 @@ def make_room(drawn: Draft, take_down: Callable[[str], None], clock: Clock, noti
                 f"{droplet.created_at:%Y-%m-%d %H:%M:%S} UTC",
                 next_step=f"cloudship deploy {plan.name}, cloudship down {plan.name}, or another --name",
             )
-        if found.pending > client.now(clock) and found.launch not in dead:
+        if found.pending > client.now(clock) and found.launch not in died:
             raise inventory.launched_by(plan.name, found.owner, droplet)
         dead.add(found.launch)
     for launch in sorted(dead):

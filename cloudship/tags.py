@@ -27,7 +27,7 @@ class ShipTags:
     launch: str
     owner: str
     expires: int | None  # unix time; of several, as while it is extended, the latest
-    pending: int | None  # unix time: the deadline of a launch that has not answered yet
+    pending: int | None  # unix time: the deadline of a launch that has not answered yet; of several the earliest
 
 
 @dataclass(frozen=True)
@@ -99,13 +99,14 @@ def read(tags: Iterable[str]) -> ShipTags | None:
     whole = frozenset(tags)
     names, launches, owners = (_values(whole, part) for part in ("ship", "launch", "by"))
     expires, pending = (_values(whole, part) for part in ("expires", "pending"))
-    single = len(names) == len(launches) == len(owners) == 1 and len(pending) <= 1
+    single = len(names) == len(launches) == len(owners) == 1
     if SHARED not in whole or not single:
         return None
     well_formed = SHIP_NAME.fullmatch(names[0]) and is_launch(launches[0]) and _OWNER.fullmatch(owners[0])
     if not well_formed or not all(_UNIX.fullmatch(text) for text in (*expires, *pending)):
         return None
-    return ShipTags(names[0], launches[0], owners[0].lower(), _number(expires), _number(pending))
+    ends, deadlines = ([int(text) for text in found] for found in (expires, pending))
+    return ShipTags(names[0], launches[0], owners[0].lower(), max(ends, default=None), min(deadlines, default=None))
 
 
 def of(droplet: Droplet) -> ShipTags | None:
@@ -167,10 +168,6 @@ def is_owner(text: str) -> bool:
 def _values(tags: Iterable[str], part: str) -> list[str]:
     prefix = f"{SHARED}:{part}:"
     return [tag[len(prefix) :] for tag in tags if tag.startswith(prefix)]
-
-
-def _number(values: list[str]) -> int | None:
-    return max(int(value) for value in values) if values else None
 
 
 def owner(configured: str | None) -> str:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from cloudship import about, checkouts, locking, records, tags
 from cloudship.client import TRANSIENT, Client
 from cloudship.errors import (
+    Abandoned,
     CloudError,
     CloudshipError,
     Conflict,
@@ -78,7 +79,7 @@ def down(
         except CloudError as error:
             if not known.asked:
                 raise
-            raise _unseen(client.cloud, name, known.asked, error) from error
+            raise _unseen(client.cloud, name, launch, known.asked, error) from error
     with about.phase(about.DESTROY):
         work = _destroyed(_Teardown(client, limits, clock, notify, stays), name, launch, found)
     touched = found.launches | {one.launch for one in known.asked} | ({launch} if launch else set()) | known.here
@@ -178,7 +179,7 @@ def finishing(act: Callable[[], T], notify: Notify = nobody) -> T:
 
 def after(error: BaseException | None, act: Callable[[], T], notify: Notify = nobody) -> T:
     """Carry out the teardown that an error asks for: to its end, unless that is an interrupt, whose second stops it."""
-    return finishing(act, notify) if error is None or isinstance(error, Exception) else act()
+    return act() if isinstance(error, (KeyboardInterrupt, Terminated, Abandoned)) else finishing(act, notify)
 
 
 class _Teardown:
@@ -336,11 +337,10 @@ def _receipt(cloud: Cloud, name: str, found: Found, work: _Teardown, now: float)
     )
 
 
-def _unseen(cloud: Cloud, name: str, asked: Sequence[Asked], cause: CloudError) -> LeftBehind:
-    """Name what may be left where the API does not even say what there is."""
-    error = LeftBehind(
-        f"What {name} made may still be there: {cause}", next_step=f"cloudship down {name} --cloud {cloud.value}"
-    )
+def _unseen(cloud: Cloud, name: str, launch: str | None, asked: Sequence[Asked], cause: CloudError) -> LeftBehind:
+    """Name what may be left where the API does not even say what there is, nor whether others of the name are there."""
+    step = f"cloudship down {name}{_alone(launch)} --cloud {cloud.value}"
+    error = LeftBehind(f"What {name} made may still be there: {cause}", next_step=step)
     left = [Left(kind=one.kind, id=one.id or one.label, price_hourly=one.price) for one in asked]
     error.left, error.retryable = tuple(reversed(left)), cause.retryable
     return error
@@ -348,11 +348,14 @@ def _unseen(cloud: Cloud, name: str, asked: Sequence[Asked], cause: CloudError) 
 
 def _left_behind(name: str, launch: str | None, work: _Teardown) -> LeftBehind:
     """Name what stays, and what takes it away: of one launch alone where another of the ship is there."""
-    alone = f" --launch {launch}" if launch else ""
     error = LeftBehind(
         f"Not everything of {name} could be proved gone",
         evidence=work.reasons,
-        next_step=f"cloudship down {name}{alone} --cloud {work.cloud.value}",
+        next_step=f"cloudship down {name}{_alone(launch)} --cloud {work.cloud.value}",
     )
     error.left, error.retryable = tuple(work.left), work.passing
     return error
+
+
+def _alone(launch: str | None) -> str:
+    return f" --launch {launch}" if launch else ""

@@ -133,6 +133,15 @@ MENDED = (
     "a mirror whose lists are spoilt was told without a cause, where an image brings lists of its own: there is one",
     "a fault that no request can fit was taken and never struck, in a test of Ctrl-C too: it is refused",
     "`down` with another account's token took away the login to a ship of that name on the first: they are told apart",
+    "`down --launch` elsewhere did not wait for the droplet of a young key: its tags went, and no verb found it",
+    "one object gone and one come between two pages of a listing left out a third: pages are read until looks agree",
+    "a listing of an account that keeps changing ended a rollback: after a few looks all that was seen is taken",
+    "Ctrl-C while a failed launch was marked as dead left what looked like a ship: it is dead before it is not pending",
+    "who came second was told a command that takes the first down: what is to be typed names the launch",
+    "a teardown after `sys.exit` inside `with` was stopped by the first Ctrl-C: only an interrupt's is",
+    "a dead launch made with an older token was busy until its deadline: the account shows it, so it is the account's",
+    "a launch that had waited for a dead one to go could be over when it began: its ttl counts from then",
+    "values stayed changed where the keys of the same deploy could not be stored: they are put back",
 )
 TEXT = """# How it is proved that nothing leaks
 

@@ -11,6 +11,7 @@ import typer
 
 from cloudship.cli.finding import folder, say_where, the_ship, trace
 from cloudship.cli.options import CloudOption, JsonOption, NameArgument, State
+from cloudship.legible import typed
 
 if TYPE_CHECKING:
     from cloudship.models import Reaped
@@ -39,11 +40,12 @@ def reap(
 
     least = config.seconds_of(older_than) if older_than is not None else 0
     whose = fleet.configured_owner(folder()) if owner is None else owner
-    more = [*(("--owner", owner) if owner is not None else ()), *(("--cloud", cloud.value) if cloud else ())]
+    given = {"--older-than": older_than, "--owner": owner, "--cloud": cloud.value if cloud else None}
+    more = [word for flag, value in given.items() if value is not None for word in (flag, value)]
     again = shlex.join(["cloudship", "reap", *more])
     if not dry_run:
         LEFTOVERS.mended_by(again, several=True)
-    say_where(cloud, more=f"; ships of {whose}")
+    say_where(cloud, more=f"; ships of {typed(whose)}")
     with on_stream(verbose=State.verbose) as display:
         found = fleet.reap(
             owner=whose,
@@ -57,9 +59,9 @@ def reap(
         print("nothing of cloudship is there", file=sys.stderr)
     if as_json:
         print(json.dumps([_described(one, dry_run=dry_run) for one in found], indent=2))
-    left = any(one.left for one in found)
-    if left:  # `down` would take every launch of a name, and not only what was to go
-        print(f"next: {again}", file=sys.stderr)
+    left = [one for one in found if one.left]
+    for step in dict.fromkeys(_next(one, again) for one in left):
+        print(f"next: {step}", file=sys.stderr)
     return 1 if left else 0
 
 
@@ -83,6 +85,11 @@ def extend(
     else:
         print(ship.expires_at)
     print(f"{ship.name} goes at the first `cloudship reap` after that", file=sys.stderr)
+
+
+def _next(one: Reaped, again: str) -> str:
+    """Say what takes away the rest of a launch, and nothing else of its name."""
+    return f"cloudship down {one.name} --launch {one.launch} --cloud {one.cloud.value}" if one.launch else again
 
 
 def _line(one: Reaped, *, dry_run: bool) -> str:

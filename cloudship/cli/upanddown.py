@@ -14,7 +14,7 @@ from cloudship.cli.asking import agreed
 from cloudship.cli.finding import folder, say_where, trace
 from cloudship.cli.options import CloudOption, ConfigOption, JsonOption, State, TtlOption, YesOption
 from cloudship.cli.showing import cost, phases, seconds, width_of
-from cloudship.enums import OnFailure
+from cloudship.enums import Cloud, OnFailure
 
 if TYPE_CHECKING:
     from cloudship.ship import Ship
@@ -86,8 +86,9 @@ def down(
     where = f" --launch {shlex.quote(launch)}" if launch is not None else ""
     where += f" --cloud {cloud.value}" if cloud is not None else ""
     LEFTOVERS.mended_by(*(f"cloudship {verb}{where}" for verb in verbs), several=asked is None)
+    whose = f"; ships of {fleet.configured_owner(folder())}" if asked is None else ""
     with on_stream(verbose=State.verbose) as display:
-        say_where(cloud, start_local=starter(display))
+        say_where(cloud, start_local=starter(display), more=whose)
     found = _agreed_on(cloud, yes=yes) if asked is None else []
     with on_stream(verbose=State.verbose) as display:
         notify = LEFTOVERS.hearing(display.notify)
@@ -97,11 +98,26 @@ def down(
             receipts = (fleet.down(asked, cloud=cloud, launch=launch, notify=notify),)
     if asked is not None:
         print(receipt_line(receipts[0]), file=sys.stderr)
-        if not receipts[0].destroyed and (near := fleet.nearest(asked, cloud=cloud, notify=trace())) is not None:
-            print(f"did you mean {near}? cloudship down {near}", file=sys.stderr)
+        if not receipts[0].destroyed:
+            _suggest(asked, launch, cloud)
     if as_json:
         told = [receipt.model_dump(mode="json") for receipt in receipts]
         print(json.dumps(told if every else told[0], indent=2))
+
+
+def _suggest(name: str, launch: str | None, cloud: Cloud | None) -> None:
+    """Say what may have been meant where nothing was there; a ship of somebody else's was not."""
+    from cloudship import fleet
+    from cloudship.errors import CloudshipError
+
+    try:
+        mine = fleet.likely(name, owner=fleet.configured_owner(folder()), cloud=cloud, notify=trace())
+    except CloudshipError:  # that nothing was there is the answer, whatever a look in passing meets
+        return
+    if launch is None and mine and mine[0].name != name:
+        print(f"did you mean {mine[0].name}? cloudship down {mine[0].name}", file=sys.stderr)
+    elif launch is not None and (launches := [one.launch for one in mine if one.name == name]):
+        print(f"launches of {name} that are there: {', '.join(launches)}", file=sys.stderr)
 
 
 def values(items: list[str] | None, file: Path | None) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def sent(tree: str, repository: Repository, *, origin: str, description: str, sh
 
 
 def _copied(tree: str, repository: Repository, shown: str, instead: str) -> list[Entry]:
-    entries, hashes, submodules = _entries(tree, repository)
+    entries, hashes, submodules = _entries(tree, repository, shown)
     if submodules:
         raise SourceError(
             f"{shown} has submodules, which are not fetched:",
@@ -58,7 +58,7 @@ def _copied(tree: str, repository: Repository, shown: str, instead: str) -> list
     return entries
 
 
-def _entries(tree: str, repository: Repository) -> tuple[list[Entry], list[str], list[str]]:
+def _entries(tree: str, repository: Repository, shown: str) -> tuple[list[Entry], list[str], list[str]]:
     entries, hashes, submodules = [], [], []
     for item in repository.call("ls-tree", "-r", "-z", "-l", "--full-tree", tree).split(b"\0")[:-1]:
         facts, _, raw = item.partition(b"\t")
@@ -66,6 +66,11 @@ def _entries(tree: str, repository: Repository) -> tuple[list[Entry], list[str],
         path = os.fsdecode(raw)
         if kind == "commit":
             submodules.append(sending.printable(path))
+        elif not size.isdecimal():
+            raise SourceError(
+                f"{shown} is a clone of a part: {sending.printable(path)} was never fetched, or is lost",
+                next_step="fetch it: git fetch --refetch, or git checkout of that commit",
+            )
         else:
             entries.append(Entry(path, mode, int(size)))
             hashes.append(name)

@@ -109,6 +109,25 @@ def test_a_listing_that_shrinks_between_its_pages_is_read_again(
     assert every[:1] == gone
 
 
+def test_what_is_there_all_the_time_is_in_a_listing_however_that_changes(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One goes and one comes between two pages, so that the total is what it was; and again at every look."""
+    monkeypatch.setattr("cloudship.client.PER_PAGE", 3)
+    every = [client.create_key(f"k{index}", mint("x").public).id for index in range(5)]
+    read, changing = client._get, list(every[:3])
+
+    def get(path: str, asked: Any = None) -> Any:
+        if asked and asked.get("page") == 2 and changing:
+            client.delete_key(changing.pop(0))
+            client.create_key("new", mint("x").public)
+        return read(path, asked)
+
+    monkeypatch.setattr(client, "_get", get)
+    assert set(every[3:]) <= {one.id for one in client.ssh_keys()}
+    assert [] == changing
+
+
 class Script(BaseHTTPRequestHandler):
     """Answers each request with the next line of a script; the last one stays."""
 

@@ -47,15 +47,16 @@ def _down(client: Client, tmp_path: Path, **more: Any) -> Receipt:
     return teardown.down(client, "web", timeouts=FAST, **place, **more)
 
 
+@pytest.mark.parametrize("launch", [None, FIRST], ids=["the ship", "one launch"])
 def test_a_young_key_is_waited_for_until_its_droplet_is_listed(
-    knobs: LocalCloud, client: Client, tmp_path: Path
+    knobs: LocalCloud, client: Client, tmp_path: Path, launch: str | None
 ) -> None:
     """Whoever took the tags of that launch away at once would leave a droplet that nobody's verbs find."""
     knobs.fault("listing_lag", seconds=1.5)
     _key(client, FIRST)
     number = _droplet(client, FIRST, int(time.time()) + 600)
     assert () == client.droplets()
-    gone = _down(client, tmp_path).destroyed
+    gone = _down(client, tmp_path, launch=launch).destroyed
     assert str(number) in {one.id for one in gone}
     knobs.advance(2)
     assert () == client.droplets()
@@ -95,6 +96,24 @@ def test_who_comes_second_is_not_kept_for_a_look(knobs: LocalCloud, client: Clie
     error = _refused(flask_app, hear)
     assert (ShipBusy, ()) == (type(error), error.left)
     assert ([first], ()) == ([one.id for one in client.droplets()], client.ssh_keys())
+
+
+def test_who_comes_second_is_not_told_to_take_the_first_down(
+    knobs: LocalCloud, client: Client, flask_app: Path
+) -> None:
+    """Where the API does not say what is there, what to type names the launch and not the ship."""
+    knobs.fault("listing_lag", seconds=3600, times=1)
+    first = _droplet(client, FIRST)
+
+    def hear(event: Event) -> None:
+        if isinstance(event, PhaseEnded) and event.phase == "create":
+            knobs.advance(3600)
+            knobs.fault("status", operation="tags_list", status=401, times=None)
+
+    error = _refused(flask_app, hear)
+    knobs.clear_faults()
+    (mine,) = (found.launch for one in client.droplets() if one.id != first and (found := tags.of(one)) is not None)
+    assert f"cloudship down web --launch {mine} --cloud local" == error.advice
 
 
 def test_without_a_droplet_nothing_is_kept(knobs: LocalCloud, client: Client, flask_app: Path) -> None:
@@ -168,10 +187,10 @@ def test_what_stays_of_one_launch_is_not_taken_away_with_another(
     assert 2 == typed("down", "web", "--launch", "latest").status
 
 
-def test_a_reap_that_leaves_something_is_to_be_typed_again(
+def test_what_a_reap_leaves_is_taken_down_as_that_launch_alone(
     knobs: LocalCloud, client: Client, typed: Callable[..., Any]
 ) -> None:
-    """Not `down`: a ship of that name may live, and be somebody else's."""
+    """Not as the ship: one of that name may live, and be somebody else's."""
     client.create_key(tags.key_name("web", FIRST, int(time.time()) - 9000), mint("x").public)
     _key(client, SECOND)
     number = client.create_droplet(
@@ -179,7 +198,7 @@ def test_a_reap_that_leaves_something_is_to_be_typed_again(
     )
     knobs.fault("status", operation="sshKeys_delete", status=403, times=None)
     said = typed("reap", "--cloud", "local")
-    assert (1, "next: cloudship reap --cloud local") == (said.status, said.err.splitlines()[-1])
+    assert (1, f"next: cloudship down web --launch {FIRST} --cloud local") == (said.status, said.err.splitlines()[-1])
     assert [number] == [one.id for one in client.droplets()]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cloudship import launch
+from cloudship import launch, tags
 from cloudship.client import Client
 from cloudship.errors import CloudshipError, Unauthorized, WaitTimeout
 from cloudship.events import Attempted, Event, Noted
@@ -65,3 +65,23 @@ def test_what_is_kept_is_named_beside_what_the_launch_failed_of(
     assert [(Kind.DROPLET, str(droplet.id))] == [(one.kind, one.id) for one in error.left]
     assert f"{kind.usual_step}; when you have looked: cloudship down web --cloud local" == error.advice
     assert marked != any("could not be marked as a dead launch" in text for text in warnings)
+
+
+@pytest.mark.parametrize("call", ["attach_tag", "delete_tag"])
+def test_an_interrupt_while_a_launch_is_marked_as_dead_takes_it_down(
+    failing: Failing, client: Client, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """There is no moment in which it could be taken for a ship that answers."""
+    real, seen = getattr(Client, call), []
+
+    def interrupted(self: Client, tag: str, *more: Any) -> None:
+        real(self, tag, *more)
+        if not seen:
+            seen.extend(tags.of(one) for one in client.droplets())
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, call, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        failing()
+    assert [True] == [one is not None and one.pending is not None for one in seen]
+    assert ((), ()) == (client.droplets(), client.ssh_keys())

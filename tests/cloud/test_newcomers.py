@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,18 @@ from cloudship import tags
 from cloudship.cli import words
 from cloudship.client import Client
 from cloudship.errors import LocalCloudUnavailable
+from cloudship.local.handle import LocalCloud
 
 pytestmark = pytest.mark.slow
 
 LAUNCH = "0123456789"
+
+
+@pytest.fixture
+def knobs(cloud: Any) -> LocalCloud:
+    """Give what the cloud can be told to do wrong."""
+    return LocalCloud(cloud.url, cloud.token)
+
 
 FLASK = "from flask import Flask\napp = Flask(__name__)\n"
 FOLDERS: dict[str, dict[str, str]] = {
@@ -218,7 +227,39 @@ def test_down_names_the_ship_that_may_have_been_meant(typed: Callable[..., Any],
     said = typed("down", "shpo")
     assert (0, True) == (said.status, "did you mean shop? cloudship down shop" in said.err)
     assert "did you mean" not in typed("down", "website").err
+    said = typed("down", "shop", "--launch", "f" * 10)
+    assert (0, True) == (said.status, f"launches of shop that are there: {LAUNCH}" in said.err)
+    assert "did you mean" not in said.err
     assert "did you mean" not in typed("down", "shop").err
+
+
+def test_down_names_no_ship_of_somebody_else(typed: Callable[..., Any], client: Client) -> None:
+    """Whose ship it is says whether it may go."""
+    client.create_droplet(order(tags.droplet_name("shop", LAUNCH), tags.launch_tags("shop", LAUNCH, "you", None, None)))
+    assert "did you mean" not in typed("down", "shpo").err
+
+
+def test_a_look_for_what_was_meant_does_not_wait(typed: Callable[..., Any], knobs: LocalCloud) -> None:
+    """What was asked for is answered: a cloud that stumbles then, or asks for patience, is asked no more."""
+    before = len(knobs.requests())
+    typed("down", "shpo")
+    asked = [one["operation"] for one in knobs.requests()[before:]].count("droplets_list")
+    patience = {"retry-after": "60"}
+    knobs.fault("status", operation="droplets_list", status=429, headers=patience, skip=asked - 1, times=None)
+    began = time.monotonic()
+    assert 0 == typed("down", "shpo").status
+    assert time.monotonic() - began < 30
+
+
+def test_down_of_all_says_whose(
+    typed: Callable[..., Any], client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder may say so, and be anybody's."""
+    assert client.droplets() == ()
+    (tmp_path / "cloudship.toml").write_text('owner = "alice"\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CLOUDSHIP_OWNER")
+    assert "; ships of alice" in typed("down", "--all", "--yes").err
 
 
 def test_nothing_is_there_where_the_local_cloud_was_never_started(

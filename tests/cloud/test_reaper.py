@@ -17,6 +17,7 @@ from cloudship.cli.app import app
 from cloudship.client import Client
 from cloudship.errors import ConfigError, ShipBusy
 from cloudship.keys import mint
+from cloudship.local.handle import LocalCloud
 from cloudship.models import Cloud, Destroyed, Endpoint, Reaped, Secret
 
 NOW = 4_000_000_000
@@ -273,6 +274,24 @@ def test_the_command_says_why_and_its_document_has_its_schema(client: Client, ro
     assert {"expired": True, "alive": False} == {one["name"]: one["taken"] for one in told}
     assert "gone: expired" in done.stderr
     assert "stays: alive" in done.stderr
+
+
+@pytest.mark.parametrize("operation", ["droplets_destroy", "sshKeys_delete"])
+def test_what_a_sweep_left_is_taken_away_by_what_it_says_and_nothing_else_is(
+    cloud: Any, client: Client, operation: str
+) -> None:
+    """Neither what was to be spared, nor another launch of the name."""
+    launch, young = "a" * 10, "b" * 10
+    _launch(client, "web", launch, "me", NOW - 60, None)
+    client.create_key(tags.key_name("web", launch, NOW - 60), mint("x").public)
+    cloud.context.clock.advance(7200)
+    spared = _launch(client, "web", young, "me", NOW - 60, None)
+    LocalCloud(cloud.url, cloud.token).fault("status", operation=operation, status=403)
+    done = CliRunner().invoke(app, ["reap", "--older-than", "1h"])
+    (step,) = (line.removeprefix("next: cloudship ") for line in done.stderr.splitlines() if line.startswith("next: "))
+    assert f"down web --launch {launch} --cloud local" == step
+    assert 0 == CliRunner().invoke(app, step.split()).exit_code
+    assert ([spared], ()) == ([one.id for one in client.droplets()], client.ssh_keys())
 
 
 def _expires(client: Client, number: int) -> int | None:

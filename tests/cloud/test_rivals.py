@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -35,6 +36,28 @@ def reached(client: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
     """The one cloud within reach."""
     monkeypatch.setattr(reach, "asked", lambda *_, **__: (client,))
     return client
+
+
+@pytest.mark.parametrize(
+    ("kind", "stays"),
+    [(SystemExit, False), (asyncio.CancelledError, False), (ValueError, False), (KeyboardInterrupt, True)],
+)
+def test_an_interrupt_stops_only_a_teardown_that_an_interrupt_began(
+    reached: Client, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException], stays: bool
+) -> None:
+    """Whatever else leaves the block, the first Ctrl-C is the first."""
+    _ship(reached, tags.launch_tags("web", LAUNCH, "me", None, None))
+    real, interrupts = reached.delete_droplet, [KeyboardInterrupt]
+
+    def destroy(number: int) -> None:
+        if interrupts:
+            raise interrupts.pop()
+        real(number)
+
+    monkeypatch.setattr(reached, "delete_droplet", destroy)
+    with pytest.raises(KeyboardInterrupt), fleet.get("web"):
+        raise kind
+    assert stays == bool(reached.droplets())
 
 
 @pytest.mark.parametrize("act", [lambda: fleet.down("web"), lambda: fleet.get("web").down()], ids=["down", "Ship.down"])

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from orders import order
 
-from cloudship import inventory, tags, teardown
+from cloudship import inventory, launch, tags, teardown
 from cloudship.client import Client
+from cloudship.errors import Unprocessable
 from cloudship.journal import Journal
 from cloudship.keys import LaunchFiles, mint
 from cloudship.local.handle import LocalCloud
 from cloudship.models import Kind, Timeouts
+from cloudship.records import journal
 
 LAUNCH, OTHER = "0123456789", "9876543210"
 FAST = Timeouts(request=30, visible=1, listed=1, active=5, destroy=1)
@@ -122,6 +125,21 @@ def test_what_another_account_launched_keeps_its_login(client: Client, book: Jou
     assert [OTHER] == [one.name for one in (tmp_path / "f" / "web").iterdir() if tags.is_launch(one.name)]
     assert [OTHER] == [one.launch for one in book.asked("local/another")]
     assert any(f"{tmp_path / 'f' / 'web' / OTHER}" in text for text in said)
+
+
+def test_a_dead_launch_is_replaced_whichever_token_made_it(
+    cloud: LocalCloud, client: Client, flask_app: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account shows it, so it is the account's; whoever holds the ship's lock here knows that it died."""
+    monkeypatch.setenv("DIGITALOCEAN_END_POINT", f"{cloud.url}/v2/")
+    monkeypatch.setenv("DIGITALOCEAN_TOKEN", cloud.token)
+    journal().intend(LAUNCH, "local/another", Kind.DROPLET, tags.droplet_name("web", LAUNCH))
+    carried = tags.launch_tags("web", LAUNCH, "me", None, int(time.time()) + 4000)
+    client.create_droplet(order(tags.droplet_name("web", LAUNCH), carried))
+    LocalCloud(cloud.url, cloud.token).fault("status", operation="droplets_create", status=422)
+    with pytest.raises(Unprocessable):
+        launch.up(flask_app, name="web", timeouts=FAST)
+    assert () == client.droplets()
 
 
 def test_what_is_found_is_forgotten_whichever_token_made_it(client: Client, book: Journal, tmp_path: Path) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from cloudship import deploy, releasing
-from cloudship.errors import ReleaseFailed
-from cloudship.models import Result, Secret
+from cloudship.errors import ReleaseFailed, ShellUnreachable
+from cloudship.models import Result, Secret, Timeouts
 from cloudship.ssh import Shell
 
 
@@ -37,6 +39,34 @@ def test_a_failed_release_leaves_keys_and_values_as_they_were() -> None:
     with pytest.raises(ReleaseFailed), deploy._put_back(shell, {"A": Secret("1")}, before):
         raise ReleaseFailed("The build failed")
     assert {"settings-set": {"build": "make"}, "env-set": {"A": "1"}} == droplet.kept
+
+
+def test_keys_that_cannot_be_stored_leave_the_values_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The values were stored a moment before, for the same release."""
+    kept = {"A": Secret("1")}
+    config = SimpleNamespace(env={"A": Secret("2")})
+    asked = SimpleNamespace(
+        tree=SimpleNamespace(description=""),
+        app=SimpleNamespace(why="", warnings=()),
+        notes=(),
+        loaded=SimpleNamespace(outside={"build": "make"}),
+        config=config,
+        name="web",
+    )
+
+    def refuse(*_: object) -> None:
+        raise ShellUnreachable("The connection to 10.0.0.1 broke")
+
+    monkeypatch.setattr(deploy.request, "read", lambda *_: asked)
+    monkeypatch.setattr(deploy.Shell, "connect", lambda *_, **__: nullcontext(object()))
+    monkeypatch.setattr(releasing, "maintenance", lambda _shell: False)
+    monkeypatch.setattr(releasing, "environment", lambda _shell: dict(kept))
+    monkeypatch.setattr(releasing, "store_environment", lambda _shell, values: kept.update(values))
+    monkeypatch.setattr(releasing, "store_settings", refuse)
+    place = cast("releasing.Place", SimpleNamespace(name="web", address="10.0.0.1", files=None, timeouts=Timeouts()))
+    with pytest.raises(ShellUnreachable):
+        deploy.deploy(place, ".", {"env": {"A": Secret("2")}}, by="me")
+    assert {"A": Secret("1")} == kept
 
 
 def test_a_release_that_goes_well_has_what_it_was_given() -> None:

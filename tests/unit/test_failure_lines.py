@@ -179,6 +179,8 @@ PLACES = [
     ("logs", "web", "-n{}"),
     ("logs", "web", "-fn{}"),
     ("local", "{}"),
+    ("down", "web", "--launch", "{}"),
+    ("reap", "--owner", "{}"),
     ("{}",),
 ]
 

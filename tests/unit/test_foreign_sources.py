@@ -69,6 +69,17 @@ def test_no_command_runs_that_a_folders_own_repository_fetches_by(tmp_path: Path
     assert (tmp_path / "ran").exists()
 
 
+def test_a_commit_that_a_partial_clone_has_not_fetched_is_refused(tmp_path: Path) -> None:
+    """With what fetches it: we fetch nothing for a repository of this machine."""
+    theirs = _repository(_with_page(tmp_path / "theirs"))
+    subprocess.run(["git", "-C", str(theirs), "config", "uploadpack.allowFilter", "true"], check=True)
+    words = ["git", "clone", "-q", "--no-checkout", "--filter=blob:none", f"file://{theirs}", str(tmp_path / "part")]
+    subprocess.run(words, check=True)
+    with pytest.raises(SourceError, match=r"index\.html was never fetched") as caught:
+        git.read(source.parse(f"{tmp_path / 'part'}@HEAD"), tmp_path / "one")
+    assert "git fetch --refetch" in str(caught.value.next_step)
+
+
 @pytest.mark.parametrize("from_git", [True, False])
 def test_links_that_lead_out_only_together_are_refused(tmp_path: Path, from_git: bool) -> None:
     """Each alone stays inside: one leads to the top, the other past it."""

@@ -64,6 +64,14 @@ def test_a_name_alone_is_no_proof(name: str, carried: tuple[str, ...]) -> None:
     assert tags.of(_droplet(name, *carried)) is None
 
 
+def test_of_several_deadlines_the_earliest_counts_and_of_several_ends_the_latest() -> None:
+    """A launch that is kept for a look is dead from the moment on at which it is marked so; an end is put off."""
+    carried = (*tags.launch_tags("web", "0123456789", "me", 50, 90), tags.pending_tag(7), tags.expires_tag(60))
+    found = tags.read(carried)
+    assert found is not None
+    assert (7, 60) == (found.pending, found.expires)
+
+
 def test_a_lost_owner_is_nobody() -> None:
     """No reaper's rule can name it: such a ship is taken down by its name, and never swept away."""
     found = tags.of(_droplet("web-0123456789", "cloudship", "cloudship:launch:0123456789"))
