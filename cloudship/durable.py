@@ -8,10 +8,12 @@ file's contents are on the disk when the file was synced, its name when its fold
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +24,8 @@ from cloudship.errors import StorageError
 _FORBIDDEN = frozenset((errno.EROFS, errno.EACCES, errno.EPERM))
 _IN_THE_WAY = frozenset((errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP))
 _NO_MORE_FILES = frozenset((errno.EMFILE, errno.ENFILE))
+_WORKSPACE = "cloudship-workspace-"
+_BEGINNING = 60.0  # seconds, more than between making a workspace and locking it
 _NO_MORE_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.ENOMEM))
 
 
@@ -124,16 +128,19 @@ def remove_folder(path: Path) -> None:
 @contextmanager
 def workspace() -> Iterator[Path]:
     """
-    Give a folder for a while; what is in it is not worth keeping.
+    Give a folder for a while; what is in it is not worth keeping. Those of killed processes are taken away.
 
     Raises:
         StorageError: there is no place for one.
     """
     try:
-        made = TemporaryDirectory(prefix="cloudship-", ignore_cleanup_errors=True)
+        made = TemporaryDirectory(prefix=_WORKSPACE, ignore_cleanup_errors=True)
         kept_back = os.open(made.name, os.O_RDONLY)
     except OSError as error:
         raise fault(error, Path("The folder for temporary files"), "TMPDIR") from error
+    with suppress(OSError):
+        fcntl.flock(kept_back, fcntl.LOCK_EX | fcntl.LOCK_NB)  # says that somebody works there, until we end
+    _sweep(Path(made.name).parent)
     try:
         yield Path(made.name)
     finally:
@@ -141,6 +148,21 @@ def workspace() -> Iterator[Path]:
         made.cleanup()
         if os.path.lexists(made.name):
             _walked_away(Path(made.name))
+
+
+def _sweep(place: Path) -> None:
+    """Take away the workspaces of processes that were killed: ours alone, a minute old, and nobody works there."""
+    for one in place.glob(f"{_WORKSPACE}*"):
+        with suppress(OSError):
+            number = os.open(one, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                found = os.fstat(number)
+                is_left = found.st_uid == os.geteuid() and time.time() - found.st_mtime > _BEGINNING
+            finally:
+                os.close(number)
+            if is_left:
+                _walked_away(one)
 
 
 def _walked_away(folder: Path) -> None:

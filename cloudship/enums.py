@@ -11,6 +11,10 @@ class Cloud(str, Enum):
     LOCAL = "local"  # this machine
     DIGITALOCEAN = "digitalocean"  # costs money
 
+    def billed(self, price: float) -> float:
+        """Say what is paid here for what has a price."""
+        return 0.0 if self is Cloud.LOCAL else price
+
 
 class OnFailure(str, Enum):
     """What becomes of a droplet whose launch failed."""

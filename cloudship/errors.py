@@ -90,6 +90,11 @@ class CloudshipError(Exception):
         return self.message
 
     @property
+    def __notes__(self) -> list[str]:  # type: ignore[override]  # whoever adds one speaks to nobody
+        """What a traceback shows below the message: Python, pytest and notebooks read it."""
+        return [*(f"  | {line}" for line in self.evidence), *(f"left behind: {one}" for one in self.left)]
+
+    @property
     def advice(self) -> str:
         """What to do next, ready to be typed where it is known which ship it is about."""
         step = self.next_step or self.usual_step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from cloudship import tags
+from cloudship import standing, tags
 from cloudship.client import Client
 from cloudship.errors import ConfigError, NotFound, ShipBusy
 from cloudship.inventory import is_gone, others_carry
@@ -18,11 +18,13 @@ def extend(client: Client, droplet: Droplet, seconds: float, clock: Clock = REAL
     Let a droplet live longer: by what it has left now and so many seconds, from now on where nothing is left.
 
     Raises:
-        ConfigError: the end would be too far away for a tag.
+        ConfigError: the end would be too far away for a tag; or its launch died, so that it goes in any case.
         ShipBusy: somebody took the droplet down meanwhile.
     """
     now = _seen_again(client, droplet)
     found = tags.of(now)
+    if found is not None:
+        standing.check_may_live_on(client, found, clock)
     expires = found.expires if found is not None else None
     moment = int(max(expires or 0, client.now(clock)) + seconds)
     if moment > tags.LAST:

@@ -27,6 +27,7 @@ from cloudship.ship import Ship
 from cloudship.waiting import REAL, Clock
 
 T = TypeVar("T")
+_ASLEEP = "the local cloud is stopped, and may hold it: cloudship local start"
 _AT_ONCE = Timeouts(request=5, visible=1)  # for who looks in passing
 
 
@@ -64,7 +65,7 @@ def _the_one(name: str, clients: Sequence[Client]) -> Ship:
     searched = ", ".join(client.cloud.value for client in clients) or "no cloud is within reach"
     raise ShipNotFound(
         f"There is no ship {name!r} (searched: {searched})",
-        next_step=f"did you mean {near}?" if near else "cloudship list",
+        next_step=f"did you mean {near}?" if near else _ASLEEP if clouds.local_sleeps() else "cloudship list",
     )
 
 

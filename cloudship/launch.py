@@ -344,7 +344,9 @@ def _kept(error: CloudshipError, drawn: Draft, clock: Clock, story: Story) -> bo
         return False
     plan = drawn.plan
     known = inventory.known_here(journal(), drawn.client, files_root(plan.cloud), plan.name, plan.launch)
-    numbers = [one.id or one.label for one in known.asked if one.kind is Kind.DROPLET]
+    numbers, keys = (
+        [one.id or one.label for one in known.asked if one.kind is kind] for kind in (Kind.DROPLET, Kind.KEY)
+    )
     try:
         found = inventory.inventory(drawn.client, plan.name, launch=plan.launch, known=known)
         numbers = [str(one.id) for one in found.droplets]
@@ -357,8 +359,10 @@ def _kept(error: CloudshipError, drawn: Draft, clock: Clock, story: Story) -> bo
     if not numbers:
         return False
     step = error.next_step or error.usual_step
-    error.next_step = f"{step}; when you have looked: cloudship down {plan.name} --cloud {plan.cloud.value}"
+    down = f"cloudship down {plan.name} --cloud {plan.cloud.value}"
+    error.next_step = f"{step}; when you have looked: {down}; a reap takes it too"
     left = [Left(kind=Kind.DROPLET, id=one, price_hourly=plan.price_hourly) for one in numbers]
+    left += [Left(kind=Kind.KEY, id=one) for one in keys]
     error.left = (*error.left, *left)
     return True
 

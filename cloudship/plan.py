@@ -95,7 +95,7 @@ class Plan(Value):
     @property
     def price_hourly(self) -> float:
         """USD an hour; the local cloud costs nothing."""
-        return 0.0 if self.cloud is Cloud.LOCAL else self.size.price_hourly
+        return self.cloud.billed(self.size.price_hourly)
 
     @property
     def image_slug(self) -> str:

@@ -57,7 +57,8 @@ def active(
             droplet = client.droplet(droplet_id)
         except NotFound as error:
             if is_gone(client, seen[0]) if seen else clock.monotonic() - begun > timeouts.listed:
-                raise WaitHopeless(f"Droplet {droplet_id} is gone: it was taken down from elsewhere") from error
+                why = "its create failed, or it was taken down from elsewhere"
+                raise WaitHopeless(f"Droplet {droplet_id} is gone: {why}") from error
             raise
         seen[:] = [droplet]
         if droplet.status is DropletStatus.ACTIVE and droplet.ip_address is not None:

@@ -198,7 +198,7 @@ def _taken(client: Client, candidate: Candidate, rule: Rule, take_down: TakeDown
 
 
 def _outcome(client: Client, candidate: Candidate, verdict: Verdict) -> Reaped:
-    price = sum(one.price_hourly for one in candidate.droplets)
+    price = client.cloud.billed(sum(one.price_hourly for one in candidate.droplets))
     return Reaped(
         name=candidate.name,
         launch=candidate.launch,
@@ -240,7 +240,7 @@ def _why_spared(seen: Droplet | Key, candidate: Candidate, rule: Rule) -> str | 
 def _judge_droplet(droplet: Droplet, rule: Rule) -> Verdict:
     found = tags.of(droplet)
     if found is None:
-        return Verdict(taken=False, reason="its tags are not what a launch of cloudship writes")
+        return Verdict(taken=False, reason=f"its tags are not what a launch of cloudship writes{_who_takes(droplet)}")
     if found.owner != rule.owner.lower():
         return Verdict(taken=False, reason=f"it is {found.owner}'s, not {rule.owner}'s")
     dead = found.pending is not None and found.pending < rule.now
@@ -253,6 +253,12 @@ def _judge_droplet(droplet: Droplet, rule: Rule) -> Verdict:
     if expired:
         return Verdict(taken=True, reason=f"it expired {_span(rule.now - float(found.expires or 0))} ago")
     return Verdict(taken=True, reason=f"its launch died: no answer by {rfc3339(found.pending)}")
+
+
+def _who_takes(droplet: Droplet) -> str:
+    """Say who takes a droplet of ours that has lost its tags, as one that came back after its end."""
+    named = tags.read_droplet_name(droplet.name)
+    return f"; if it was launched here: cloudship down {named.name}" if named is not None else ""
 
 
 def _why_it_stays(found: tags.ShipTags) -> str:

@@ -7,12 +7,13 @@ Releases of a running ship: deployed, rolled back, configured; each carried out 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cloudship import about, answers, git, verdict
-from cloudship.errors import BadAnswer, CommandFailed, ConfigError, ReleaseFailed, ShellError
+from cloudship.errors import BadAnswer, CommandFailed, ConfigError, ReleaseFailed, ShellError, Terminated
 from cloudship.events import Noted, Notify, Output, Phase, nobody
 from cloudship.keys import LaunchFiles
 from cloudship.models import CONTROL, Release, Secret, Timeouts
@@ -57,15 +58,16 @@ def deploy(place: Place, tree: SourceTree, *, by: str, action: str = "deploy", n
         said.append(text)
         notify(Output(origin="release", line=text))
 
-    git.push(
-        tree,
-        url=place.url,
-        ssh=place.files.options(),
-        line=hear,
-        limit=place.timeouts.push + place.timeouts.release,
-        options=options(by, action, tree),
-        next_step=_log_of_failed(place.name),
-    )
+    with _going_on(place.name, notify):
+        git.push(
+            tree,
+            url=place.url,
+            ssh=place.files.options(),
+            line=hear,
+            limit=place.timeouts.push + place.timeouts.release,
+            options=options(by, action, tree),
+            next_step=_log_of_failed(place.name),
+        )
     return _announced(said)
 
 
@@ -221,7 +223,8 @@ def _decided(shell: Shell, name: str, words: Sequence[str], stdin: bytes | None,
         said.append(text)
         notify(Output(origin="release", line=text))
 
-    status = shell.stream((CONTROL, *words), line=hear, stdin=stdin, limit=_LIMIT)
+    with _going_on(name, notify):
+        status = shell.stream((CONTROL, *words), line=hear, stdin=stdin, limit=_LIMIT)
     if status == _WRONG_USE:
         raise ConfigError(_plain(said), next_step=f"cloudship releases {name}")
     if status != 0:
@@ -230,6 +233,17 @@ def _decided(shell: Shell, name: str, words: Sequence[str], stdin: bytes | None,
     if number is None:
         notify(Noted(text=_plain(said)))
     return number
+
+
+@contextmanager
+def _going_on(name: str, notify: Notify) -> Iterator[None]:
+    """Say of a release that an interrupt leaves alone that the droplet may carry it out all the same."""
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated):
+        text = f"the droplet may finish this release by itself: cloudship releases {name}; cloudship rollback {name}"
+        notify(Noted(text=text, warning=True))
+        raise
 
 
 def _announced(said: Sequence[str]) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from cloudship import inventory, tags
+from cloudship import inventory, standing, tags
 from cloudship.client import TRANSIENT, Client
 from cloudship.draft import Draft
 from cloudship.errors import CloudshipError, ShipBusy, ShipExists
@@ -39,6 +39,7 @@ def make_room(drawn: Draft, take_down: Callable[[str], None], clock: Clock, noti
 
     Raises:
         ShipExists: it answers.
+        ConfigError: it has ended, and is still there.
         ShipBusy: a launch of it is under way.
     """
     plan, client = drawn.plan, drawn.client
@@ -49,6 +50,8 @@ def make_room(drawn: Draft, take_down: Callable[[str], None], clock: Clock, noti
         found = tags.of(droplet)
         if found is None or found.name != plan.name:
             continue
+        if found.pending is None and standing.has_ended(found, client.now(clock)):
+            raise standing.ended(found)
         if found.pending is None:
             raise ShipExists(
                 f"{plan.name} is already running at http://{droplet.ip_address}/: {found.owner}'s, launched at "

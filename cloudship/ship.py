@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Self
 
-from cloudship import about, card, inventory, records, releasing, tags, teardown
-from cloudship.errors import CommandFailed, KeyMissing, ShellUnreachable, ShipNotFound
+from cloudship import about, card, records, releasing, standing, tags, teardown
+from cloudship.errors import CommandFailed, ShipNotFound
 from cloudship.events import Notify, Phase, nobody
 from cloudship.models import CONTROL, Cloud, Droplet, PhaseTime, Receipt, Release, Result, Secret, Timeouts, rfc3339
 from cloudship.releasing import Place
@@ -99,7 +99,7 @@ class Ship:
     @property
     def price_hourly(self) -> float:
         """USD an hour; the local cloud costs nothing."""
-        return 0.0 if self.cloud is Cloud.LOCAL else self.droplet.price_hourly
+        return self.cloud.billed(self.droplet.price_hourly)
 
     @property
     def expires_at(self) -> str | None:
@@ -113,8 +113,11 @@ class Ship:
 
     @property
     def state(self) -> str:
-        """`launching` until the app first answered, then the droplet's own status; `gone` once this took it down."""
-        return "gone" if self._is_gone else "launching" if self.pending is not None else self.droplet.status.value
+        """
+        How it stands: `launching` until the app first answered, `failed` where it did not in time, `ended` when its
+        time is over, else the droplet's own status; `gone` once this took it down.
+        """
+        return "gone" if self._is_gone else standing.state(self._tags, self.droplet, self._client.now(REAL))
 
     @property
     def release(self) -> int | None:
@@ -231,7 +234,7 @@ class Ship:
         file = Path(config_file) if config_file is not None else None
         place = Place(self.name, self.ip_address, self._keys(), self._timeouts)
         done = deploy(place, source, config, config_file=file, by=tags.owner(None), notify=notify)
-        self._release = done.release
+        self._answers_with(done.release)
         return done
 
     def rollback(self, release: int | None = None, *, notify: Notify = nobody) -> int:
@@ -248,8 +251,9 @@ class Ship:
         """
         self._check_launched()
         with self.shell() as shell:
-            self._release = releasing.rollback(shell, self.name, release, by=tags.owner(None), notify=notify)
-        return self._release
+            made = releasing.rollback(shell, self.name, release, by=tags.owner(None), notify=notify)
+        self._answers_with(made)
+        return made
 
     def releases(self) -> tuple[Release, ...]:
         """List the releases that are kept, newest first."""
@@ -279,7 +283,8 @@ class Ship:
         secrets = {name: value if isinstance(value, Secret) else Secret(value) for name, value in values.items()}
         with self.shell() as shell:
             made = releasing.change_environment(shell, self.name, secrets, unset, by=tags.owner(None), notify=notify)
-        self._release = made or self._release
+        if made is not None:
+            self._answers_with(made)
         return made
 
     def in_maintenance(self) -> bool:
@@ -304,9 +309,15 @@ class Ship:
 
     @about.phase(about.INVENTORY)
     def _check_launched(self) -> None:
-        """Refuse while a launch makes the first release, and waits for that one to answer."""
-        if self._keys() and (self.pending or 0) > self._client.now(REAL):
-            raise inventory.launched_by(self.name, self.owner, self.droplet)
+        if self._keys():
+            standing.check_takes_releases(self._client, self._tags, self.droplet)
+
+    def _answers_with(self, release: int) -> None:
+        """Take note of a new live release; a launch that was kept for a look is alive by that."""
+        self._release = release
+        if self.pending is not None:
+            self.droplet = standing.revive(self._client, self._tags, self.droplet)
+            self._tags = tags.of(self.droplet) or self._tags
 
     def execute(
         self,
@@ -345,19 +356,7 @@ class Ship:
 
     @about.phase(SSH)
     def _keys(self, *, early: bool = False) -> LaunchFiles:
-        """Give the means to log in, `early` also to a host that has only the temporary key; or say what is missing."""
-        lacking = self.files.lacking()
-        if lacking is not None:
-            raise KeyMissing(
-                f"This machine cannot log in to {self.name}, which {self.owner} launched: {lacking}",
-                next_step=f"do it where it was launched, or with a key of your own: ssh root@{self.ip_address}",
-            )
-        if not (early or self.files.is_settled):
-            raise ShellUnreachable(
-                f"{self.name}'s droplet has no host key of its own yet: its launch by {self.owner} since "
-                f"{self.droplet.created_at:%Y-%m-%d %H:%M:%S} UTC is under way, or was broken off",
-                next_step=f"wait for it; if it was broken off: cloudship down {self.name}, and launch again",
-            )
+        standing.check_login(self.files, self._tags, self.droplet, early=early)
         return self.files
 
     def openssh(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from cloudship.models import SHIP_NAME, Droplet
 
 SHARED = "cloudship"  # the one tag that all ships share; it is never deleted
+PENDING = f"{SHARED}:pending:"  # how the tags of deadlines begin
 _LAUNCH = re.compile(r"[0-9a-f]{10}")
 _OWNER = re.compile(r"[A-Za-z0-9_-]{1,60}")
 LAST = 99_999_999_999  # unix time: the last that a tag can name
@@ -72,7 +73,7 @@ def launch_tag(launch: str) -> str:
 
 def pending_tag(deadline: int) -> str:
     """Write the tag of a launch that has not answered yet."""
-    return f"{SHARED}:pending:{deadline}"
+    return f"{PENDING}{deadline}"
 
 
 def expires_tag(moment: int) -> str:

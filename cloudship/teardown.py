@@ -95,7 +95,8 @@ def down(
 def _destroyed(work: _Teardown, name: str, launch: str | None, found: Found) -> _Teardown:
     """Destroy what was found, one after the other; gives back what did it, with how that went."""
     for droplet in found.droplets:
-        work.attempt(Kind.DROPLET, str(droplet.id), partial(work.droplet, droplet), droplet.price_hourly)
+        price = work.cloud.billed(droplet.price_hourly)
+        work.attempt(Kind.DROPLET, str(droplet.id), partial(work.droplet, droplet), price)
     for tag in (*found.tags, *sorted(work.ends.difference(found.tags))) if not work.left else ():
         work.attempt(Kind.TAG, tag, partial(work.tag, tag, frozenset(one.id for one in found.droplets)))
     # Last, as they came first: their names lead whoever goes on from here, on any machine, to their launches' tags. A
@@ -327,7 +328,7 @@ def _ignoring_absence(act: Callable[[], None]) -> None:
 
 def _receipt(cloud: Cloud, name: str, found: Found, work: _Teardown, now: float) -> Receipt:
     lived = [now - one.created_at.timestamp() for one in found.droplets]
-    prices = [0.0 if cloud is Cloud.LOCAL else one.price_hourly for one in found.droplets]
+    prices = [cloud.billed(one.price_hourly) for one in found.droplets]
     return Receipt(
         name=name,
         destroyed=tuple(work.destroyed),

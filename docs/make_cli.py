@@ -23,7 +23,8 @@ command's own status, 255 when cloudship itself failed. The documents of `--json
 
 An interrupt prints no document: standard output stays empty, and the status alone tells of it. Where the clean-up after
 it leaves something behind, that is a failure like any other: the status is 1, and what is left is named, with `--json`
-in the document.
+in the document. After a second interrupt nothing is waited for: standard error says what may be left, and the
+status is the interrupt's.
 """
 
 

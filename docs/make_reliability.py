@@ -142,6 +142,9 @@ MENDED = (
     "a dead launch made with an older token was busy until its deadline: the account shows it, so it is the account's",
     "a launch that had waited for a dead one to go could be over when it began: its ttl counts from then",
     "values stayed changed where the keys of the same deploy could not be stored: they are put back",
+    "a kept launch that was repaired by a deploy was reaped while it answered: it is a ship from then on",
+    "a copy of the app stayed in the folder for temporary files after a kill: the next command takes it away",
+    "the sweep in the documents installed somebody else's package with the token in reach: it comes from a clone",
 )
 TEXT = """# How it is proved that nothing leaks
 

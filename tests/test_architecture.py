@@ -26,6 +26,7 @@ LAYERS = {
             "inventory",
             "teardown",
             "extending",
+            "standing",
             "reach",
             "reaper",
             "checkouts",

@@ -78,7 +78,7 @@ def logs(
     process: Annotated[str, typer.Argument(help="Of the Procfile, of a schedule, or all.")] = "web",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,  # noqa: FBT002
     boot: Annotated[bool, typer.Option("--boot", help="The first boot instead of the app.")] = False,  # noqa: FBT002
-    lines: Annotated[int, typer.Option("--lines", "-n", help="How many to begin with.")] = 100,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many to begin with.")] = 100,
     since: Annotated[str | None, typer.Option(help="From when on, as in '1h ago'.", show_default=False)] = None,
     cloud: CloudOption = None,
 ) -> int:

@@ -94,7 +94,8 @@ def _next(one: Reaped, again: str) -> str:
 
 def _line(one: Reaped, *, dry_run: bool) -> str:
     word = "stays" if not one.taken else "would go" if dry_run else "LEFT BEHIND" if one.left else "gone"
-    price = f", ${one.price_hourly:.5f} an hour" if one.left and one.price_hourly else ""
+    costs = one.price_hourly and (one.left or not one.launch)  # what nobody will reap goes on costing
+    price = f", ${one.price_hourly:.5f} an hour" if costs else ""
     return f"{word}: {one.name} ({one.what}{price}): {one.reason}"
 
 

@@ -125,9 +125,14 @@ def _given(action: EnvAction, items: tuple[str, ...]) -> dict[str, Secret]:
 
 
 def _read_value(name: str) -> str:
+    from cloudship.errors import ConfigError
+
     if sys.stdin.isatty():
         return str(typer.prompt(name, hide_input=True, err=True))
-    return sys.stdin.readline().rstrip("\n")
+    line = sys.stdin.readline()
+    if not line:
+        raise ConfigError(f"{name}: the input ended before its value", next_step=f"for an empty value: {name}=")
+    return line.rstrip("\n")
 
 
 def _changed(ship: Ship, values: dict[str, Secret], unset: tuple[str, ...]) -> int | None:

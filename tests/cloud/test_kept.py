@@ -60,10 +60,11 @@ def test_what_is_kept_is_named_beside_what_the_launch_failed_of(
 ) -> None:
     """With the command that takes it down, also where the API refuses even to say what there is."""
     error, warnings = failing(*refused)
-    (droplet,) = client.droplets()
+    (droplet,), (key,) = client.droplets(), client.ssh_keys()
     assert (kind, "active") == (type(error), error.phase)
-    assert [(Kind.DROPLET, str(droplet.id))] == [(one.kind, one.id) for one in error.left]
-    assert f"{kind.usual_step}; when you have looked: cloudship down web --cloud local" == error.advice
+    assert [(Kind.DROPLET, str(droplet.id)), (Kind.KEY, str(key.id))] == [(one.kind, one.id) for one in error.left]
+    down = "cloudship down web --cloud local; a reap takes it too"
+    assert f"{kind.usual_step}; when you have looked: {down}" == error.advice
     assert marked != any("could not be marked as a dead launch" in text for text in warnings)
 
 

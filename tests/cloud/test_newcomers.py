@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
@@ -278,3 +279,12 @@ def test_nothing_is_there_where_the_local_cloud_was_never_started(
     (tmp_path / "local" / "account.sqlite").touch()
     assert "is stopped, and may hold ships: cloudship local start" in typed("list").err
     assert 2 == typed("list", "--cloud", "local").status
+
+
+def test_a_value_that_never_came_is_not_taken_for_an_empty_one(
+    typed: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a job whose secret is not led to the input."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    said = typed("env", "shop", "set", "TOKEN")
+    assert (2, True, True) == (said.status, "TOKEN: the input ended before its value" in said.err, "TOKEN=" in said.err)

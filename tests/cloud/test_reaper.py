@@ -151,6 +151,10 @@ def test_a_droplet_whose_tags_cannot_be_read_is_listed_and_stays(client: Client,
     assert ("web", "", False, f"droplet {number}") == tuple(told[key] for key in ("name", "launch", "taken", "objects"))
     assert "stays: web" in done.stderr
     assert "its tags are not what a launch of cloudship writes" in done.stderr
+    client.delete_droplet(number)
+    number = client.create_droplet(order(f"web-{'a' * 10}", (tags.SHARED,)))
+    done = CliRunner().invoke(app, ["reap"], standalone_mode=False)
+    assert "if it was launched here: cloudship down web" in done.stderr
     assert number == client.droplet(number).id
 
 

@@ -13,7 +13,7 @@ from cloudship.client import Client
 from cloudship.errors import Conflict, LeftBehind, ServerFault, TryAgain, Unprocessable, Unreachable
 from cloudship.journal import DONE, ENDED, INTENT, Journal
 from cloudship.keys import LaunchFiles, mint
-from cloudship.models import Droplet, DropletRequest, Kind, Timeouts
+from cloudship.models import Cloud, Droplet, DropletRequest, Kind, Timeouts
 from cloudship.waiting import Clock
 
 FAST = Timeouts(request=30, visible=1, listed=1, active=5, destroy=1)
@@ -140,10 +140,13 @@ class Busy(Client):
         super().delete_droplet(droplet_id)
 
 
-def test_what_cannot_be_proved_gone_is_named_with_its_price(client: Client, tmp_path: Path) -> None:
+def test_what_cannot_be_proved_gone_is_named_with_its_price(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Exit status 1, the id, and the command to run; what leads there stays, and nothing of the ship is forgotten."""
     number = _ship(client, "web", "0123456789")
     client.__class__ = Stubborn
+    monkeypatch.setattr(client, "_endpoint", client._endpoint.model_copy(update={"cloud": Cloud.DIGITALOCEAN}))
     with pytest.raises(LeftBehind) as caught:
         _down(client, tmp_path, "web")
     (key,) = (one.id for one in client.ssh_keys())

@@ -11,7 +11,8 @@ from typing import Any, cast
 import pytest
 
 from cloudship import deploy, releasing
-from cloudship.errors import ReleaseFailed, ShellUnreachable
+from cloudship.errors import ReleaseFailed, ShellUnreachable, Terminated
+from cloudship.events import Event, Noted
 from cloudship.models import Result, Secret, Timeouts
 from cloudship.ssh import Shell
 
@@ -86,3 +87,13 @@ def test_a_droplet_that_does_not_say_what_it_had_keeps_what_it_has() -> None:
     with pytest.raises(ReleaseFailed), deploy._put_back(shell, None, None):
         raise ReleaseFailed("The build failed")
     assert {"build": "npm"} == droplet.kept["settings-set"]
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, Terminated])
+def test_an_interrupted_release_may_go_on_and_that_is_said(kind: type[BaseException]) -> None:
+    """The droplet carries it out, whoever listens: where to look, and what takes it back."""
+    heard: list[Event] = []
+    with pytest.raises(kind), releasing._going_on("web", heard.append):
+        raise kind
+    (said,) = (event.text for event in heard if isinstance(event, Noted))
+    assert "may finish this release by itself: cloudship releases web; cloudship rollback web" in said

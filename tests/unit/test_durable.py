@@ -7,6 +7,7 @@ import os
 import resource
 import secrets
 import stat
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -213,3 +214,18 @@ def test_a_torn_word_about_the_holder_is_no_matter(tmp_path: Path) -> None:
         with pytest.raises(ShipBusy) as caught, locking.alone(tmp_path, "web", now=0):
             pass
     assert "web is being launched on this machine" == caught.value.message
+
+
+def test_workspaces_of_killed_processes_are_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They hold copies of apps. One in which somebody works, one that was just made and a stranger's folder stay."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dead, young, stranger = (tmp_path / f"cloudship-{name}" for name in ("workspace-dead", "workspace-young", "old"))
+    for folder in (dead, young, stranger):
+        (folder / "deep").mkdir(parents=True)
+        (folder / "deep" / "file").touch()
+    with durable.workspace() as used:
+        for folder in (dead, stranger, used):
+            os.utime(folder, (0, 0))
+        with durable.workspace() as second:
+            assert {used, second, young, stranger} == set(tmp_path.iterdir())
+    assert {young, stranger} == set(tmp_path.iterdir())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import io
 import json
+import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -19,7 +21,7 @@ from cloudship import about, errors
 from cloudship.cli import failure
 from cloudship.cli.app import app
 from cloudship.cli.interrupts import Interrupts
-from cloudship.errors import CloudshipError, UsageError
+from cloudship.errors import CloudshipError, ReleaseFailed, UsageError
 from cloudship.keys import mint
 from cloudship.legible import legible
 from cloudship.models import Kind, Left
@@ -218,3 +220,12 @@ def test_not_a_line_of_a_private_key_is_shown(place: tuple[str, ...], before: st
     """It may have been read into the word by `$(cat ...)`."""
     said = _wrongly_used(*(one.replace("{}", before + KEY) for one in place))
     assert [] == [line for line in KEY.splitlines()[1:-1] if line[:20] in said]
+
+
+def test_a_traceback_shows_the_evidence_too() -> None:
+    """As Python, pytest and notebooks print what nobody caught."""
+    error = ReleaseFailed("The release failed", evidence=["No module named 'x'"])
+    error.left = (Left(kind=Kind.DROPLET, id="7", price_hourly=0.5),)
+    assert ["  | No module named 'x'", "left behind: droplet 7, $0.50000 an hour"] == error.__notes__
+    notes = "\n".join(["The release failed", *error.__notes__]) if sys.version_info >= (3, 11) else "The release failed"
+    assert notes in "".join(traceback.format_exception(error))
