@@ -28,7 +28,8 @@ DIGITALOCEAN_URL = "https://api.digitalocean.com/v2/"
 ENDPOINT_VARIABLES = ("DIGITALOCEAN_END_POINT", "DIGITALOCEAN_API_URL")
 TOKEN_VARIABLES = ("DIGITALOCEAN_ACCESS_TOKEN", "DIGITALOCEAN_TOKEN")
 _TOKEN = re.compile(r"[!-~]+")
-_REAL_TOKENS = ("dop_v1_", "doo_v1_", "dor_v1_")  # personal, OAuth and refresh tokens of DigitalOcean
+# Personal, OAuth and refresh tokens of DigitalOcean; those of before 2022 are 64 hexadecimal digits.
+_REAL_TOKEN = re.compile(r"(dop|doo|dor)_v1_.*|[0-9a-f]{64}")
 # `python -m` looks into the working directory first: an app's secrets.py would take the place of Python's own.
 _COMMAND_LINE = "import sys; sys.path[:] = filter(None, sys.path); from cloudship.cli import main; main()"
 
@@ -209,7 +210,7 @@ def _local_token(url: str, environ: Mapping[str, str]) -> Secret:
     found = _token_variable(environ)
     if found is None:
         raise CredentialsError(f"No token for the local cloud at {url}", next_step='eval "$(cloudship local env)"')
-    if found.reveal().startswith(_REAL_TOKENS):
+    if _REAL_TOKEN.fullmatch(found.reveal()):
         raise CredentialsError(
             f"A token of DigitalOcean's is not sent to {url}",
             next_step=f'{_unset(environ)}, or take the token of the local cloud: eval "$(cloudship local env)"',

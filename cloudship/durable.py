@@ -138,8 +138,8 @@ def workspace() -> Iterator[Path]:
         kept_back = os.open(made.name, os.O_RDONLY)
     except OSError as error:
         raise fault(error, Path("The folder for temporary files"), "TMPDIR") from error
-    with suppress(OSError):
-        fcntl.flock(kept_back, fcntl.LOCK_EX | fcntl.LOCK_NB)  # says that somebody works there, until we end
+    with suppress(OSError):  # where a file system has no locks, nobody can take it for left either
+        fcntl.flock(kept_back, fcntl.LOCK_EX)  # somebody works there until we end; whoever sweeps holds it for a moment
     _sweep(Path(made.name).parent)
     try:
         yield Path(made.name)

@@ -6,14 +6,18 @@ The library tells, it never prints: every display (terminal, JSON, notebook) rea
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar, cast
 
 from cloudship.models import Value
 
 if TYPE_CHECKING:
     from cloudship.models import Left
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Phase(str, Enum):
@@ -36,6 +40,7 @@ class Chosen(Value):
 
     cloud: str
     ship: str = ""
+    launch: str = ""  # what is made from here on carries it
     price_hourly: float = 0.0  # USD
     size: str = ""
     image: str = ""  # with what really boots, where that is something else
@@ -137,6 +142,34 @@ Event: TypeAlias = (
     | Remained
 )
 Notify: TypeAlias = Callable[[Event], None]
+
+
+def undisturbed(act: Callable[P, T]) -> Callable[P, T]:
+    """
+    Carry out to its end what a listener, its keyword `notify`, must not stop.
+
+    What the listener raises first is raised at the end, and it is told nothing after it.
+    """
+
+    @functools.wraps(act)
+    def whole(*args: P.args, **more: P.kwargs) -> T:
+        failed: list[Exception] = []
+        notify = cast("Notify", more.get("notify", nobody))
+
+        def tell(event: Event) -> None:
+            if not failed:
+                try:
+                    notify(event)
+                except Exception as error:  # noqa: BLE001  raised below
+                    failed.append(error)
+
+        more["notify"] = tell
+        done = act(*args, **more)
+        if failed:
+            raise failed[0]
+        return done
+
+    return whole
 
 
 def nobody(_event: Event) -> None:

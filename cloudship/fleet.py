@@ -19,7 +19,7 @@ from cloudship.errors import (
     ShipNotFound,
     UsageError,
 )
-from cloudship.events import Notify, nobody
+from cloudship.events import Notify, nobody, undisturbed
 from cloudship.inventory import of_ship
 from cloudship.legible import typed
 from cloudship.models import Cloud, Destroyed, Kind, Left, Reaped, Receipt, Timeouts, ship_name
@@ -87,6 +87,7 @@ def _nearest(name: str, found: Sequence[Ship]) -> str | None:
     return next(iter(difflib.get_close_matches(name, [ship.name for ship in found], n=1)), None)
 
 
+@undisturbed
 def down(
     name: str,
     *,
@@ -141,6 +142,7 @@ def down(
         return _joined(name, teardown.finishing(all_of_them, notify), searched)
 
 
+@undisturbed
 def down_all(
     found: Sequence[Ship],
     *,
@@ -174,6 +176,7 @@ def down_all(
     return tuple(done)
 
 
+@undisturbed
 def reap(
     *,
     owner: str | None = None,

@@ -99,7 +99,9 @@ def inventory(
     others |= any(is_of(one, name, None) for one in listed.values() if one not in droplets)
     launches = {*known.here, *({launch} if launch else ())} | Found(droplets, keys, ()).launches
     asked_for = known.tags.union(*(one.tags for one in known.asked if launch in (None, one.launch)))
-    return Found(droplets, keys, _own_tags(client, name, launches, droplets, asked_for, frozenset(kept)), others)
+    left_over = bool(keys) and not droplets  # of a launch whose droplet went first: nobody says whose tag went with it
+    own = _own_tags(client, name, launches, droplets, asked_for, frozenset(kept), left_over=left_over)
+    return Found(droplets, keys, own, others)
 
 
 def unfinished(journal: Journal, account: str, name: str) -> tuple[Asked, ...]:
@@ -242,6 +244,8 @@ def _own_tags(
     droplets: tuple[Droplet, ...],
     asked_for: Collection[str],
     kept: frozenset[str],
+    *,
+    left_over: bool,
 ) -> tuple[str, ...]:
     """Find the tags that go with these launches: no droplet that stays carries them."""
     carried = frozenset(tag for one in droplets for tag in one.tags)
@@ -251,6 +255,7 @@ def _own_tags(
     wanted = {tags.launch_tag(one) for one in launches} | {tags.ship_tag(name)}
     listed = set(client.tags())
     # A create makes its tags first: they may be there although its droplet never came to be.
+    asked_for = {*asked_for, *(_owners(listed) if left_over else ())}
     wanted |= {one for one in listed.intersection(asked_for) if _is_common(one) and not others_carry(client, one, mine)}
     return tuple(sorted((certain | (wanted & listed)) - kept))  # a listing of tags may lag as well
 
@@ -258,6 +263,10 @@ def _own_tags(
 def _is_common(tag: str) -> bool:
     """Whether droplets of other ships may carry a tag too: the owner's, and times that happen to be equal."""
     return tag.startswith(tuple(f"{tags.SHARED}:{part}:" for part in ("by", "expires", "pending")))
+
+
+def _owners(listed: Collection[str]) -> set[str]:
+    return {tag for tag in listed if tag.startswith(f"{tags.SHARED}:by:")}
 
 
 def others_carry(client: Client, tag: str, mine: Collection[int]) -> bool:
@@ -271,7 +280,7 @@ def known_here(journal: Journal, client: Client, files_root: Path, name: str, la
     elsewhere = journal.elsewhere(client.mark) & every
     here = every - elsewhere
     return Known(
-        asked=tuple(one for one in journal.asked(client.mark) if is_asked_by(one, name, launch)),
+        asked=tuple(one for one in journal.asked(client.mark, also=launch) if is_asked_by(one, name, launch)),
         here=here,
         elsewhere=elsewhere,
         droplets=journal.made(client.mark, Kind.DROPLET),

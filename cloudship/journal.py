@@ -88,11 +88,19 @@ class Journal:
             return ()
         return tuple(entry for line in lines if (entry := _read(line)) is not None)
 
-    def asked(self, account: str) -> tuple[Asked, ...]:
-        """Work out what may exist: asked for on an account, not refused, and of a launch that has not ended."""
+    def asked(self, account: str, also: str | None = None) -> tuple[Asked, ...]:
+        """
+        Work out what may exist: asked for on an account, not refused, and of a launch that has not ended.
+
+        Args:
+            account: as `Endpoint.mark` names it, or a cloud for all accounts there.
+            also: a launch of which all counts, though it has ended: it is to be taken down.
+        """
         found: dict[tuple[str, str], Asked] = {}
         for entry in self.entries():
             place = (entry.launch, entry.kind)
+            if entry.what == ENDED and entry.launch == also:
+                continue
             if entry.what == ENDED:  # whoever proved that: the account's token may have changed since
                 found = {key: one for key, one in found.items() if one.launch != entry.launch}
             elif not _is_of(entry, account):

@@ -100,6 +100,7 @@ def up(
             with _undone_on_failure(drawn, kept, limits, clock, story):
                 ship = _launched(drawn, limits, clock, story)
                 _tie(asked.folder, ship, story)
+            story.to_its_end()  # the ship's own calls are told to it as well
             return ship
 
 
@@ -107,7 +108,12 @@ def _chosen(drawn: Draft) -> Chosen:
     plan = drawn.plan
     image = f"{plan.image.distribution} {plan.image.name}"
     return Chosen(
-        cloud=plan.cloud.value, ship=plan.name, price_hourly=plan.price_hourly, size=plan.size.slug, image=image
+        cloud=plan.cloud.value,
+        ship=plan.name,
+        launch=plan.launch,
+        price_hourly=plan.price_hourly,
+        size=plan.size.slug,
+        image=image,
     )
 
 
@@ -320,6 +326,7 @@ def _undone_on_failure(
     except BaseException as error:
         if error in kept or isinstance(error, Abandoned):
             raise
+        story.to_its_end()
         try:
             teardown.after(error, lambda: _taken_down(drawn, drawn.plan.launch, limits, clock, story.tell), story.tell)
         except LeftBehind as remains:

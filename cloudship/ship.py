@@ -13,7 +13,7 @@ from typing_extensions import Self
 
 from cloudship import about, card, records, releasing, standing, tags, teardown
 from cloudship.errors import CommandFailed, ShipNotFound
-from cloudship.events import Notify, Phase, nobody
+from cloudship.events import Notify, Phase, nobody, undisturbed
 from cloudship.models import CONTROL, Cloud, Droplet, PhaseTime, Receipt, Release, Result, Secret, Timeouts, rfc3339
 from cloudship.releasing import Place
 from cloudship.waiting import REAL
@@ -363,6 +363,7 @@ class Ship:
         """Give the words of the ssh command that logs in, with key and pinned host key."""
         return self._keys().openssh(self.ip_address)
 
+    @undisturbed
     def down(self, *, notify: Notify = nobody) -> Receipt:
         """
         Take the ship down and prove it gone.

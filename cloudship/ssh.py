@@ -24,6 +24,7 @@ from cloudship.errors import ConfigError, HostKeyMismatch, KeyMissing, ShellErro
 from cloudship.keys import LaunchFiles
 from cloudship.models import Result
 
+LONGEST_LINE = 1 << 16  # bytes; a longer one is handed on in pieces
 MOST_OUTPUT = 8 << 20  # bytes that `run` keeps of each stream
 START = 20.0  # seconds within which a host says that a command has begun
 KEEPALIVE = 15  # seconds
@@ -269,7 +270,10 @@ def _begin(channel: paramiko.Channel, command: bytes, limit: float) -> None:
 
 def _feed(channel: paramiko.Channel, data: bytes) -> None:
     with suppress(OSError, EOFError):  # the command ended without reading all of it
-        channel.sendall(data)
+        rest = memoryview(data)
+        while rest and not channel.closed:
+            with suppress(TimeoutError):  # it reads slowly; the limit is the command's own
+                rest = rest[channel.send(bytes(rest[:_CHUNK])) :]
         channel.shutdown_write()
 
 
@@ -313,18 +317,26 @@ class _Kept:
 
 
 class _Lines:
-    """Cuts a stream of bytes into lines."""
+    """Cuts a stream of bytes into lines; one that has no end is cut where it becomes too long."""
 
     def __init__(self, line: Callable[[str], None]) -> None:
         self._line, self._rest = line, b""
 
     def feed(self, data: bytes) -> None:
         """Take what came."""
-        *whole, self._rest = (self._rest + data).split(b"\n")
+        *whole, rest = data.split(b"\n")
         for one in whole:
-            self._line(one.decode("utf-8", "replace").rstrip("\r"))
+            self._hand_on(self._rest + one)
+            self._rest = b""
+        self._rest += rest
+        if len(self._rest) > LONGEST_LINE:
+            self.end()
 
     def end(self) -> None:
         """Hand on what was left without a line's end."""
         if self._rest:
-            self._line(self._rest.decode("utf-8", "replace"))
+            self._hand_on(self._rest)
+            self._rest = b""
+
+    def _hand_on(self, line: bytes) -> None:
+        self._line(line.decode("utf-8", "replace").rstrip("\r"))

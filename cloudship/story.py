@@ -30,19 +30,32 @@ class Story:
     Tells the phases of one launch, and keeps their times.
 
     Args:
-        notify: hears everything, from whichever thread, one event at a time.
+        notify: hears everything, from whichever thread, one event at a time; one that fails ends the launch, and is
+            told nothing more: the teardown that follows speaks too.
         clock: the time.
     """
 
     def __init__(self, notify: Notify, clock: Clock) -> None:
         self._notify, self._clock = notify, clock
         self._lock = threading.Lock()
+        self._is_heard, self._ends_all = True, True
         self.times: list[PhaseTime] = []
 
     def tell(self, event: Event) -> None:
         """Pass an event on."""
         with self._lock:
-            self._notify(event)
+            if not self._is_heard:
+                return
+            try:
+                self._notify(event)
+            except Exception:
+                self._is_heard = False
+                if self._ends_all:
+                    raise
+
+    def to_its_end(self) -> None:
+        """Let whoever listens end nothing from here on: what is left to do has to be done."""
+        self._ends_all = False
 
     @contextmanager
     def phase(self, phase: Phase) -> Iterator[list[str]]:

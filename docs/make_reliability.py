@@ -145,6 +145,15 @@ MENDED = (
     "a kept launch that was repaired by a deploy was reaped while it answered: it is a ship from then on",
     "a copy of the app stayed in the folder for temporary files after a kill: the next command takes it away",
     "the sweep in the documents installed somebody else's package with the token in reach: it comes from a clone",
+    "a test whose ship's name was taken took down the ship that had it: a fixture takes what its own launch made",
+    "ships of tests went where the environment led, to a user's own cloud: they are on the test's",
+    "a closed terminal, or a second signal, kept a test run's finalizers from the droplets: they go at the very end",
+    "much input for a command that reads late was cut off, and hung it: it is sent to its end",
+    "a listener that fails stopped the rollback too, and a droplet stayed: it ends the launch, and is told no more",
+    "two Ctrl-C counted as one while a name was looked up, and none was heard: they are counted beside the main thread",
+    "what had just answered was not named where its teardown saw nothing: the journal of that launch is asked",
+    "the owner's tag of a launch stayed where its droplet went first and its tags did not: the key leads there",
+    "git went on pushing after cloudship had ended: what a thread waits for ends with us",
 )
 TEXT = """# How it is proved that nothing leaks
 

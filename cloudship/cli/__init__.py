@@ -53,7 +53,9 @@ def run(words: list[str]) -> int:
 
     try:
         with spoken():
-            return failure.guarded(command, words, interrupts)
+            status = failure.guarded(command, words, interrupts)
+            interrupts.ended()
+            return status
     except (KeyboardInterrupt, Terminated):  # it came while the command's end was told
         return interrupts.status
     except Abandoned:

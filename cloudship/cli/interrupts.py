@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 from cloudship.errors import Abandoned, Terminated
@@ -48,6 +49,12 @@ class Interrupts:
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._handle)
+        with suppress(OSError):  # who may open no more files goes on without
+            self._watch()
+
+    def ended(self) -> None:
+        """Let a signal from here on end the process at once: all is done, and nothing to be cleaned up."""
+        self.under_way = False
 
     @property
     def status(self) -> int:
@@ -58,6 +65,27 @@ class Interrupts:
         """Say what may be left, unless it has been said."""
         if self._reported.acquire(blocking=False):
             self._report()
+
+    def _watch(self) -> None:
+        """
+        Count signals beside the main thread, which hears of none while it waits for a name to be looked up.
+
+        Python writes each one's number into a pipe in the moment in which it comes.
+        """
+        listening, telling = os.pipe()
+        os.set_blocking(telling, False)
+        signal.set_wakeup_fd(telling, warn_on_full_buffer=False)
+        threading.Thread(target=self._count_from, args=(listening,), daemon=True).start()
+
+    def _count_from(self, listening: int) -> None:
+        seen = 0
+        while told := os.read(listening, 16):
+            seen += sum(number in _SIGNALS for number in told) if self.under_way else 0
+            if seen >= 2:  # noqa: PLR2004  the second
+                break
+        if told:
+            time.sleep(PATIENCE)
+            self._end()
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if not self.under_way:

@@ -94,9 +94,9 @@ def _next(one: Reaped, again: str) -> str:
 
 def _line(one: Reaped, *, dry_run: bool) -> str:
     word = "stays" if not one.taken else "would go" if dry_run else "LEFT BEHIND" if one.left else "gone"
-    costs = one.price_hourly and (one.left or not one.launch)  # what nobody will reap goes on costing
-    price = f", ${one.price_hourly:.5f} an hour" if costs else ""
-    return f"{word}: {one.name} ({one.what}{price}): {one.reason}"
+    what = ", ".join(str(left) for left in one.left) or one.what
+    price = f", ${one.price_hourly:.5f} an hour" if one.price_hourly and not one.launch else ""  # no reap will take it
+    return f"{word}: {one.name} ({what}{price}): {one.reason}"
 
 
 def _described(one: Reaped, *, dry_run: bool) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import signal
@@ -26,6 +27,7 @@ TAME = (
 # What a repository lacks it would fetch by whatever its own configuration names, a command too, in any call. Older gits
 # know only the second variable; a call that is to reach a remote says over which protocols.
 _LONELY = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
+_running: set[subprocess.Popen[bytes]] = set()
 _REACHING = frozenset(  # what the user set up to reach remotes; every other GIT_* would lead git astray
     {
         *("GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_ASKPASS", "GIT_PROXY_COMMAND"),
@@ -80,17 +82,30 @@ def started(
         raise ProgramMissing("git is not installed", next_step="apt-get install git") from error
     except OSError as error:
         raise durable.exhausted(error) or GitError(f"git cannot be started: {error.strerror}") from error
+    _running.add(process)
     try:
         yield process
     finally:
-        if process.poll() is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+        _running.discard(process)
+        _kill(process)
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 with suppress(BrokenPipeError):
                     pipe.close()
         process.wait()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+@atexit.register
+def _kill_all() -> None:
+    """End what threads wait for that nobody waits for any more: it would go on without us, in a session of its own."""
+    for process in [*_running]:
+        _kill(process)
 
 
 def finish(process: subprocess.Popen[bytes], *, name: str, limit: float, stdin: bytes = b"") -> Outcome:

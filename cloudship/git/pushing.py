@@ -17,6 +17,7 @@ from cloudship.git.repository import Repository
 from cloudship.source import SourceTree
 from cloudship.waiting import REAL, Clock
 
+_LONGEST = 1 << 16  # bytes of a line; more is handed on in pieces
 _TICK = 0.2  # seconds
 _CHUNK = 65536  # bytes
 DEPLOYED = "refs/cloudship/deployed/"  # no branch: what is sent this way has no history to go on from
@@ -130,7 +131,9 @@ def _listen(
                 *lines, key.data[0] = re.split(rb"[\r\n]", key.data[0] + chunk)
                 if not chunk:
                     selector.unregister(key.fileobj)
+                if not chunk or len(key.data[0]) > _LONGEST:
                     lines.append(key.data[0])
+                    key.data[0] = b""
                 for raw in lines:
                     hear(raw.decode("utf-8", "replace").rstrip())
             tick()

@@ -294,3 +294,19 @@ def test_a_ctrl_c_in_the_block_and_one_after_it_stop_the_wait(client: Client, mo
     with pytest.raises(KeyboardInterrupt), ship:
         raise KeyboardInterrupt
     assert 1 == len(client.droplets())
+
+
+def test_what_a_teardown_left_is_taken_away_with_its_owners_tag(
+    knobs: LocalCloud, client: Client, typed: Callable[..., Any]
+) -> None:
+    """Where nobody here knows the launch, and its droplet has gone first: only cloudship's own tag is left."""
+    _droplet(client, FIRST)
+    client.create_key(tags.key_name("web", FIRST, int(time.time()) - 1000), mint("x").public)
+    knobs.fault("status", operation="DELETE /v2/tags*", status=403, times=None)
+    assert 1 == typed("down", "web").status
+    knobs.clear_faults()
+    assert "cloudship:by:me" in client.tags()
+    other = client.create_droplet(order("web2", (tags.SHARED, "cloudship:by:you")))
+    assert 0 == typed("down", "web").status
+    assert {tags.SHARED, "cloudship:by:you"} == set(client.tags())
+    assert [other] == [one.id for one in client.droplets()]

@@ -298,6 +298,16 @@ def test_what_a_sweep_left_is_taken_away_by_what_it_says_and_nothing_else_is(
     assert ([spared], ()) == ([one.id for one in client.droplets()], client.ssh_keys())
 
 
+def test_what_a_sweep_left_is_named_and_nothing_that_has_gone(cloud: Any, client: Client) -> None:
+    """A droplet that is away costs nothing any more."""
+    number = _launch(client, "web", "a" * 10, "me", NOW - 60, None)
+    LocalCloud(cloud.url, cloud.token).fault("status", operation="DELETE /v2/tags*", status=403, times=None)
+    (line,) = (
+        one for one in CliRunner().invoke(app, ["reap"]).stderr.splitlines() if one.startswith("LEFT BEHIND: web")
+    )
+    assert (True, False) == ("tag cloudship:launch:" in line, str(number) in line)
+
+
 def _expires(client: Client, number: int) -> int | None:
     found = tags.read(client.droplet(number).tags)
     assert found is not None

@@ -250,3 +250,29 @@ def test_the_second_launch_on_this_machine_is_told_who_has_the_ship(
     first.send_signal(signal.SIGINT)
     first.communicate(timeout=120)
     assert () == client.droplets()
+
+
+_BUSY_IN_C = """
+import hashlib, sys
+from cloudship import fleet
+
+def down(*_, **__):
+    print("begun", file=sys.stderr, flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # as a name that is looked up: no handler of Python's runs meanwhile
+
+fleet.down = down
+from cloudship.cli import main; main()
+"""
+
+
+def test_a_main_thread_that_hears_nothing_does_not_hold_the_second_signal_up(start: Start) -> None:
+    """A name server that is silent keeps Python from its handlers, and makes one signal of two."""
+    process = start("down", "web", "--cloud", "local", code=_BUSY_IN_C)
+    _said(process, "begun")
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PROMPT * 3)
+    assert time.monotonic() - began < PROMPT
+    assert 130 == process.returncode

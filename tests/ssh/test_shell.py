@@ -50,6 +50,25 @@ def test_much_on_both_streams_arrives_whole(meeting: Meeting) -> None:
     assert (0, "o" * size, "e" * size) == (done.exit_status, done.stdout, done.stderr)
 
 
+def test_much_input_arrives_whole_at_a_command_that_reads_late(meeting: Meeting) -> None:
+    """More than the window takes at once: nothing is cut off, and the command hears of the end."""
+    with meeting.connect() as shell:
+        done = shell.run("sleep 1; wc -c", stdin=b"x" * 6_000_000, limit=60)
+        assert "6000000" == done.stdout.strip()
+        assert 0 == shell.run("exec 0<&-; sleep 1", stdin=b"x" * 6_000_000, limit=60).exit_status
+
+
+def test_lines_are_cut_where_they_end_or_become_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One without an end takes neither all memory nor ever more time."""
+    monkeypatch.setattr(ssh, "LONGEST_LINE", 8)
+    heard: list[str] = []
+    lines = ssh._Lines(heard.append)
+    for data in (b"a", b"b\r\nc\n\nd", b"e" * 5, b"f" * 5, b"g", b"h\n", b"end"):
+        lines.feed(data)
+    lines.end()
+    assert ["ab", "c", "", "deeeeefffff", "gh", "end"] == heard
+
+
 def test_more_than_is_kept_costs_no_memory(meeting: Meeting, monkeypatch: pytest.MonkeyPatch) -> None:
     """The beginning is given; the rest is read and forgotten."""
     monkeypatch.setattr(ssh, "MOST_OUTPUT", 1000)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -88,3 +90,25 @@ def test_what_nobody_foresaw_in_an_early_installation_is_raised(monkeypatch: pyt
     with pytest.raises(CloudshipError, match="unforeseen"):
         work.result()
     assert [] == heard
+
+
+def test_git_does_not_outlive_us_where_a_thread_waits_for_it(tmp_path: Path) -> None:
+    """It has a session of its own, which no Ctrl-C reaches; a thread that nobody waits for dies with us unseen."""
+    number_file = tmp_path / "number"
+    words = ["sh", "-c", f"echo $$ > {number_file}; exec sleep 60"]
+    code = (
+        "import pathlib, time\n"
+        "from cloudship.background import Background\n"
+        "from cloudship.git import process\n"
+        f"Background(lambda: process.call({words!r}, environ={{'PATH': '/usr/bin:/bin'}}))\n"
+        f"file = pathlib.Path({str(number_file)!r})\n"
+        "while not (file.exists() and file.stat().st_size):\n"
+        "    time.sleep(0.01)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=50)
+    number = int(number_file.read_text())
+    for _ in range(100):
+        if not Path(f"/proc/{number}").exists() or " Z " in Path(f"/proc/{number}/stat").read_text():
+            return
+        time.sleep(0.05)
+    pytest.fail("it goes on")

@@ -158,6 +158,14 @@ def test_what_is_no_address_of_an_api_is_refused_without_showing_it(url: str) ->
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("token", [REAL, "dor_v1_x", "0123456789abcdef" * 4])
+def test_no_token_of_digitaloceans_goes_to_this_machine(tmp_path: Path, token: str) -> None:
+    """Old ones have no beginning of their own: they are 64 hexadecimal digits."""
+    environ = {"DIGITALOCEAN_END_POINT": "http://127.0.0.1:9", "CLOUDSHIP_LOCAL_DIR": str(tmp_path)}
+    with pytest.raises(CredentialsError, match="is not sent to"):
+        clouds.choose(None, start_local=_never, environ={**environ, "DIGITALOCEAN_TOKEN": token})
+
+
 def test_an_account_is_marked_without_its_token() -> None:
     """The same token is the same account, on each cloud; the mark does not hold it."""
     endpoint = Endpoint(cloud=Cloud.LOCAL, url="http://127.0.0.1:1/v2/", token=Secret("dop_v1_abc"))
