@@ -250,7 +250,7 @@ def _own_tags(
     """Find the tags that go with these launches: no droplet that stays carries them."""
     carried = frozenset(tag for one in droplets for tag in one.tags)
     mine = {one.id for one in droplets}
-    certain = {tag for tag in carried if tag.startswith(f"{tags.SHARED}:") and not _is_common(tag)}
+    certain = {tag for tag in carried if tag.startswith(tags.OWN)}  # a user's own `cloudship:...` is none of ours
     certain |= {tag for tag in carried if _is_common(tag) and not others_carry(client, tag, mine)}
     wanted = {tags.launch_tag(one) for one in launches} | {tags.ship_tag(name)}
     listed = set(client.tags())

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from cloudship.models import SHIP_NAME, Droplet
 
 SHARED = "cloudship"  # the one tag that all ships share; it is never deleted
+OWN = (f"{SHARED}:ship:", f"{SHARED}:launch:")  # how the tags begin that one ship alone carries
 PENDING = f"{SHARED}:pending:"  # how the tags of deadlines begin
 _LAUNCH = re.compile(r"[0-9a-f]{10}")
 _OWNER = re.compile(r"[A-Za-z0-9_-]{1,60}")

@@ -155,6 +155,15 @@ def test_what_cannot_be_proved_gone_is_named_with_its_price(
     assert "cloudship:ship:web" in client.tags()
 
 
+def test_a_tag_of_the_users_own_stays(client: Client, tmp_path: Path) -> None:
+    """Whatever it begins with: it may be on what is no droplet, and of that nobody asks."""
+    number = _ship(client, "web", "0123456789")
+    for tag in ("cloudship:team", "cloudship:owner:us"):
+        client.attach_tag(tag, number)
+    _down(client, tmp_path, "web")
+    assert {tags.SHARED, "cloudship:team", "cloudship:owner:us"} == set(client.tags())
+
+
 def test_a_pending_event_is_waited_out(client: Client, tmp_path: Path) -> None:
     """DigitalOcean refuses to destroy what is still being made."""
     _ship(client, "web", "0123456789")
