@@ -13,11 +13,11 @@ import os
 import secrets
 import shutil
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from cloudship.errors import StorageError
 
@@ -134,20 +134,25 @@ def workspace() -> Iterator[Path]:
         StorageError: there is no place for one.
     """
     try:
-        made = TemporaryDirectory(prefix=_WORKSPACE, ignore_cleanup_errors=True)
-        kept_back = os.open(made.name, os.O_RDONLY)
+        made = Path(tempfile.mkdtemp(prefix=_WORKSPACE))
+        try:
+            kept_back = os.open(made, os.O_RDONLY)
+        except OSError:
+            made.rmdir()
+            raise
     except OSError as error:
         raise fault(error, Path("The folder for temporary files"), "TMPDIR") from error
     with suppress(OSError):  # where a file system has no locks, nobody can take it for left either
         fcntl.flock(kept_back, fcntl.LOCK_EX)  # somebody works there until we end; whoever sweeps holds it for a moment
-    _sweep(Path(made.name).parent)
     try:
-        yield Path(made.name)
+        with suppress(OSError):
+            _sweep(made.parent)
+        yield made
     finally:
         os.close(kept_back)  # for who may open no more files: one is enough, see below
-        made.cleanup()
-        if os.path.lexists(made.name):
-            _walked_away(Path(made.name))
+        shutil.rmtree(made, ignore_errors=True)
+        if os.path.lexists(made):
+            _walked_away(made)
 
 
 def _sweep(place: Path) -> None:
