@@ -15,6 +15,7 @@ _HELD = re.compile(
 )
 _TAKEN = re.compile(r"was taken down from elsewhere|[Dd]roplet \d+ is gone")
 _NO_SHIP = re.compile(r"There is no ship |This machine cannot log in to ")
+_ENDED = re.compile(r"has ended: its time was over at \d{4}-")
 _EXISTS = re.compile(r"is already running at \S+: \w+'s, launched at \d{4}-")
 
 
@@ -25,7 +26,7 @@ def judged(verbs: Sequence[str], ended: Sequence[Ended], *, before: int, after: 
     Args:
         verbs: what was done at once.
         ended: how each ended.
-        before: how many droplets of the ship there were.
+        before: how many droplets of the ship there were; its time was over.
         after: how many there are.
         together: whether all of it was on one machine, where nobody looks at a ship while another changes it.
     """
@@ -53,7 +54,8 @@ def _explained(verb: str, ended: Ended) -> bool:
     if ended.status == 0:
         return True
     if ended.status == 2:
-        return verb == "up" and _EXISTS.search(ended.output) is not None
+        known = {"up": (_EXISTS, _ENDED), "deploy": (_ENDED,)}.get(verb, ())
+        return any(one.search(ended.output) for one in known)
     patterns = (_HELD, _TAKEN, *((_NO_SHIP,) if verb in ("deploy", "extend") else ()))
     return any(one.search(ended.output) for one in patterns)
 
@@ -64,7 +66,7 @@ def is_serial(acts: tuple[tuple[str, int], ...], before: int, after: int) -> boo
     @cache
     def leads(done: int, there: int) -> bool:
         if done == (1 << len(acts)) - 1:
-            return there == after
+            return min(there, 1) == after
         return any(
             leads(done | 1 << number, then)
             for number, (verb, status) in enumerate(acts)
@@ -76,15 +78,15 @@ def is_serial(acts: tuple[tuple[str, int], ...], before: int, after: int) -> boo
 
 
 def _after(verb: str, status: int, there: int) -> tuple[int, ...]:
-    """Say what an act makes of so many droplets, each of them expired, where it ends so; none: it cannot."""
+    """Say what an act makes of no ship, one whose time is over (1) or one that lives (2), where it ends so."""
     if status == 1:
         return (there,)  # it lost, and changed nothing
     lawful = {
-        "up": ((0, 0, 1), (2, 1, 1)),
-        "down": ((0, 0, 0), (0, 1, 0)),
-        "reap": ((0, 0, 0), (0, 1, 0), (0, 1, 1)),  # somebody else is at it, or it has just been launched
-        "deploy": ((0, 1, 1),),
-        "extend": ((0, 1, 1),),
-        "list": ((0, 0, 0), (0, 1, 1)),
+        "up": ((0, 0, 2), (2, 1, 1), (2, 2, 2)),
+        "down": ((0, 0, 0), (0, 1, 0), (0, 2, 0)),
+        "reap": ((0, 0, 0), (0, 1, 0), (0, 1, 1), (0, 2, 2)),  # it stays where somebody else is at it
+        "deploy": ((0, 2, 2), (2, 1, 1)),
+        "extend": ((0, 1, 2), (0, 2, 2)),
+        "list": ((0, 0, 0), (0, 1, 1), (0, 2, 2)),
     }
     return tuple(then for ends, was, then in lawful[verb] if (ends, was) == (status, there))
