@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cloudship import inventory, records, tags
 from cloudship.client import Client
-from cloudship.errors import ConfigError, KeyMissing, ShellUnreachable
+from cloudship.errors import CloudshipError, ConfigError, KeyMissing, ShellUnreachable
 from cloudship.keys import LaunchFiles
 from cloudship.models import Droplet, rfc3339
 from cloudship.tags import ShipTags
@@ -53,17 +53,25 @@ def check_login(files: LaunchFiles, found: ShipTags, droplet: Droplet, *, early:
 
 def check_takes_releases(client: Client, found: ShipTags, droplet: Droplet, clock: Clock = REAL) -> None:
     """
-    Refuse what would make a release of a ship that takes none.
+    Refuse what would make a release of a ship that takes none; it is looked at again first: it may have got more time.
 
     Raises:
         ShipBusy: its launch is under way, makes the first one, and waits for that to answer.
         ConfigError: it has ended.
+        CloudError: it cannot be looked at.
     """
-    now = client.now(clock)
+    if _refusal(found, droplet, client.now(clock)) is None:
+        return
+    seen = client.droplet(droplet.id)
+    refusal = _refusal(tags.of(seen) or found, seen, client.now(clock))
+    if refusal is not None:
+        raise refusal
+
+
+def _refusal(found: ShipTags, droplet: Droplet, now: float) -> CloudshipError | None:
     if (found.pending or 0) > now:
-        raise inventory.launched_by(found.name, found.owner, droplet)
-    if has_ended(found, now):
-        raise ended(found)
+        return inventory.launched_by(found.name, found.owner, droplet)
+    return ended(found) if has_ended(found, now) else None
 
 
 def ended(found: ShipTags) -> ConfigError:

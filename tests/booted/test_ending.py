@@ -13,22 +13,30 @@ import pytest
 import requests
 from booted.deploying import until
 
-from cloudship import fleet
-from cloudship.errors import ReleaseFailed, WaitHopeless
+from cloudship import fleet, standing
+from cloudship.errors import ConfigError, ReleaseFailed, WaitHopeless
 
 
-def test_a_ship_ends_by_itself_and_goes_on_when_it_is_extended(launch: Callable[..., Any], root: Path) -> None:
+def test_a_ship_ends_by_itself_and_goes_on_when_it_is_extended(
+    launch: Callable[..., Any], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """410 with a page once its time is over, the app stopped; more time brings it back."""
     ship = _launched(partial(launch, root / "examples/flask-hello", name="ending"))
     assert 410 == _eventually(ship, 410)
     assert "has ended" in requests.get(ship.url, timeout=30).text
     state = "systemctl is-active cloudship-app@1.service"
     until(lambda: ship.run(state, root=True).stdout.strip() == "inactive")  # what it was at work on ends first
-    with pytest.raises(ReleaseFailed, match="cloudship extend ending"):
+    with pytest.raises(ConfigError, match="ending has ended") as caught:
         ship.deploy(root / "examples/flask-hello")
+    assert "cloudship extend ending" in caught.value.advice
+    with monkeypatch.context() as blind:
+        blind.setattr(standing, "check_takes_releases", lambda *_: None)  # as `git push ship main` does not ask
+        with pytest.raises(ReleaseFailed, match="cloudship extend ending"):
+            ship.deploy(root / "examples/flask-hello")
     fleet.extend("ending", 3600, cloud="local")
     ship.execute(("cloudship-droplet", "expire"), check=True)  # as its timer does within the minute
     assert 200 == _eventually(ship, 200)
+    assert ship.deploy(root / "examples/flask-hello").release > 1
 
 
 def _launched(up: Callable[..., Any]) -> Any:

@@ -54,6 +54,8 @@ def test_a_ship_that_has_ended_takes_no_release(client: Client) -> None:
         standing.check_takes_releases(client, _tags(under_way), under_way)
     kept = _ship(client, pending=-60)
     standing.check_takes_releases(client, _tags(kept), kept)
+    extending.extend(client, client.droplet(over.id), 600)
+    standing.check_takes_releases(client, _tags(over), over)  # whoever holds it does not know yet
 
 
 def test_a_launch_over_a_ship_that_has_ended_says_that_it_has(
