@@ -20,6 +20,8 @@ from cloudship.local.handle import LocalCloud
 from cloudship.models import Receipt, Timeouts
 from cloudship.ship import Ship
 
+pytestmark = pytest.mark.slow
+
 FIRST, SECOND = "0123456789", "1123456789"
 FAST = Timeouts(request=30, visible=1, listed=4, active=3, destroy=1)
 

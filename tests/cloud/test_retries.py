@@ -17,6 +17,8 @@ from cloudship.local.handle import LocalCloud
 from cloudship.models import Cloud, DropletRequest, Endpoint, Secret, Timeouts
 from cloudship.waiting import Clock
 
+pytestmark = pytest.mark.slow
+
 LAUNCH, LOOKING = "0123456789", Timeouts(listed=3)
 ALWAYS = ("429", "429, later", "please try again")  # it had no effect, says DigitalOcean
 UNCLEAR = ("408", "425", "499", "500", "502", "503", "504")  # whatever is only read, or taken away, is asked for again

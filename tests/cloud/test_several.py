@@ -18,6 +18,8 @@ from cloudship.client import Client
 from cloudship.errors import AmbiguousShip, LeftBehind, Unauthorized
 from cloudship.models import Cloud, Endpoint, Secret, Timeouts
 
+pytestmark = pytest.mark.slow
+
 FAST = Timeouts(request=5, visible=1, listed=1, destroy=1)
 
 

@@ -17,6 +17,8 @@ from cloudship.local.handle import LocalCloud
 from cloudship.models import Kind, Timeouts
 from cloudship.records import journal
 
+pytestmark = pytest.mark.slow
+
 LAUNCH, OTHER = "0123456789", "9876543210"
 FAST = Timeouts(request=30, visible=1, listed=1, active=5, destroy=1)
 

@@ -12,6 +12,8 @@ from apiserver import Api
 
 from cloudship.local.handle import LocalCloud
 
+pytestmark = pytest.mark.slow
+
 ASKED = {"name": "web", "region": "nyc3", "size": "s-1vcpu-1gb", "image": "ubuntu-20-04-x64"}
 
 

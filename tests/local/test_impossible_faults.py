@@ -9,6 +9,8 @@ from apiserver import Api
 
 from cloudship.local.handle import LocalCloud
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def knobs(api: Api) -> LocalCloud:
