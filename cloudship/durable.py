@@ -24,9 +24,9 @@ from cloudship.errors import StorageError
 _FORBIDDEN = frozenset((errno.EROFS, errno.EACCES, errno.EPERM))
 _IN_THE_WAY = frozenset((errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP))
 _NO_MORE_FILES = frozenset((errno.EMFILE, errno.ENFILE))
+_NO_MORE_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.ENOMEM))
 _WORKSPACE = "cloudship-workspace-"
 _BEGINNING = 60.0  # seconds, more than between making a workspace and locking it
-_NO_MORE_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.ENOMEM))
 
 
 def folder(path: Path) -> None:

@@ -366,7 +366,7 @@ def _kept(error: CloudshipError, drawn: Draft, clock: Clock, story: Story) -> bo
     if not numbers:
         return False
     step = error.next_step or error.usual_step
-    down = f"cloudship down {plan.name} --cloud {plan.cloud.value}"
+    down = teardown.command(plan.name, None, plan.cloud)
     error.next_step = f"{step}; when you have looked: {down}; a reap takes it too"
     left = [Left(kind=Kind.DROPLET, id=one, price_hourly=plan.price_hourly) for one in numbers]
     left += [Left(kind=Kind.KEY, id=one) for one in keys]

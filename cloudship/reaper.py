@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
-from cloudship import about, tags, teardown
+from cloudship import about, standing, tags, teardown
 from cloudship.client import Client
 from cloudship.errors import CloudError, CloudshipError, ConfigError, NotFound, ShipBusy
 from cloudship.events import Noted, Notify, nobody
@@ -243,9 +243,8 @@ def _judge_droplet(droplet: Droplet, rule: Rule) -> Verdict:
         return Verdict(taken=False, reason=f"its tags are not what a launch of cloudship writes{_who_takes(droplet)}")
     if found.owner != rule.owner.lower():
         return Verdict(taken=False, reason=f"it is {found.owner}'s, not {rule.owner}'s")
-    dead = found.pending is not None and found.pending < rule.now
-    expired = found.expires is not None and found.expires < rule.now
-    if not dead and not expired:
+    expired = standing.has_ended(found, rule.now)
+    if not standing.is_dead(found, rule.now) and not expired:
         return Verdict(taken=False, reason=_why_it_stays(found))
     age = rule.now - droplet.created_at.timestamp()
     if age < rule.older_than:

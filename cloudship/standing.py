@@ -14,12 +14,12 @@ from cloudship.waiting import REAL, Clock
 
 def has_ended(found: ShipTags, now: float) -> bool:
     """Whether a ship's time is over, unix time: its droplet shows visitors that, and waits to be reaped."""
-    return found.expires is not None and found.expires <= now
+    return found.expires is not None and found.expires < now
 
 
 def is_dead(found: ShipTags, now: float) -> bool:
     """Whether a ship's launch came to no good end, unix time: it is reaped, or replaced."""
-    return found.pending is not None and found.pending <= now
+    return found.pending is not None and found.pending < now
 
 
 def state(found: ShipTags, droplet: Droplet, now: float) -> str:

@@ -340,8 +340,7 @@ def _receipt(cloud: Cloud, name: str, found: Found, work: _Teardown, now: float)
 
 def _unseen(cloud: Cloud, name: str, launch: str | None, asked: Sequence[Asked], cause: CloudError) -> LeftBehind:
     """Name what may be left where the API does not even say what there is, nor whether others of the name are there."""
-    step = f"cloudship down {name}{_alone(launch)} --cloud {cloud.value}"
-    error = LeftBehind(f"What {name} made may still be there: {cause}", next_step=step)
+    error = LeftBehind(f"What {name} made may still be there: {cause}", next_step=command(name, launch, cloud))
     left = [Left(kind=one.kind, id=one.id or one.label, price_hourly=one.price) for one in asked]
     error.left, error.retryable = tuple(reversed(left)), cause.retryable
     return error
@@ -352,11 +351,13 @@ def _left_behind(name: str, launch: str | None, work: _Teardown) -> LeftBehind:
     error = LeftBehind(
         f"Not everything of {name} could be proved gone",
         evidence=work.reasons,
-        next_step=f"cloudship down {name}{_alone(launch)} --cloud {work.cloud.value}",
+        next_step=command(name, launch, work.cloud),
     )
     error.left, error.retryable = tuple(work.left), work.passing
     return error
 
 
-def _alone(launch: str | None) -> str:
-    return f" --launch {launch}" if launch else ""
+def command(name: str, launch: str | None, cloud: Cloud) -> str:
+    """Write what takes a ship down, or one launch of it alone."""
+    alone = f" --launch {launch}" if launch else ""
+    return f"cloudship down {name}{alone} --cloud {cloud.value}"

@@ -10,9 +10,7 @@ from cloudship.errors import ReleaseFailed
 SHOWN = 8  # guilty lines in an error
 _GUILTY = "  | "  # how the lines begin that say why
 _FAILED = "cloudship: release failed: "  # how the program's last line begins when it failed
-_MACHINERY = re.compile(
-    r'\s*File "<frozen importlib\._bootstrap(_external)?>"'
-)  # Python's own, between any two imports
+_MACHINERY = re.compile(r'\s*File "<frozen importlib\._bootstrap(_external)?>"')  # Python's own, between imports
 _LIVE = re.compile(r"cloudship: release (\d+) is live\b.*")
 
 

@@ -82,10 +82,8 @@ class Interrupts:
         while told := os.read(listening, 16):
             seen += sum(number in _SIGNALS for number in told) if self.under_way else 0
             if seen >= 2:  # noqa: PLR2004  the second
-                break
-        if told:
-            time.sleep(PATIENCE)
-            self._end()
+                time.sleep(PATIENCE)
+                self._end()
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if not self.under_way:

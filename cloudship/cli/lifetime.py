@@ -89,7 +89,9 @@ def extend(
 
 def _next(one: Reaped, again: str) -> str:
     """Say what takes away the rest of a launch, and nothing else of its name."""
-    return f"cloudship down {one.name} --launch {one.launch} --cloud {one.cloud.value}" if one.launch else again
+    from cloudship import teardown
+
+    return teardown.command(one.name, one.launch, one.cloud) if one.launch else again
 
 
 def _line(one: Reaped, *, dry_run: bool) -> str:

@@ -11,10 +11,11 @@ from orders import order
 from cloudship import inventory, launch, tags, teardown
 from cloudship.client import Client
 from cloudship.errors import Unprocessable
+from cloudship.events import Event
 from cloudship.journal import Journal
 from cloudship.keys import LaunchFiles, mint
 from cloudship.local.handle import LocalCloud
-from cloudship.models import Kind, Timeouts
+from cloudship.models import Kind, Receipt, Timeouts
 from cloudship.records import journal
 
 pytestmark = pytest.mark.slow
@@ -48,6 +49,17 @@ def _launched(
     book.done(launch, mark, Kind.DROPLET, str(number))
     book.ended(launch, mark)
     return number
+
+
+def _down_and_told(client: Client, book: Journal, files_root: Path) -> tuple[Receipt, list[str]]:
+    """Take the ship down; gives the notes that were told, too."""
+    said: list[str] = []
+
+    def hear(event: Event) -> None:
+        said.append(getattr(event, "text", ""))
+
+    receipt = teardown.down(client, "web", journal=book, files_root=files_root, timeouts=FAST, notify=hear)
+    return receipt, said
 
 
 def test_a_ship_is_taken_down_before_any_listing_shows_it(
@@ -97,15 +109,7 @@ def test_what_is_gone_is_gone_although_records_of_it_cannot_be_written(
     _launched(client, book, tmp_path / "f", "web", LAUNCH)
     (tmp_path / "journal.jsonl").unlink()
     (tmp_path / "journal.jsonl").mkdir()
-    said: list[str] = []
-    receipt = teardown.down(
-        client,
-        "web",
-        journal=book,
-        files_root=tmp_path / "f",
-        timeouts=FAST,
-        notify=lambda event: said.append(getattr(event, "text", "")),
-    )
+    receipt, said = _down_and_told(client, book, tmp_path / "f")
     assert (True, ()) == (bool(receipt.destroyed), client.droplets())
     assert any("web is gone, yet this machine's records of it stay" in text for text in said)
 
@@ -115,15 +119,7 @@ def test_what_another_account_launched_keeps_its_login(client: Client, book: Jou
     LaunchFiles(tmp_path / "f" / "web" / OTHER, OTHER).save_identity(mint("x"))
     book.intend(OTHER, "local/another", Kind.DROPLET, tags.droplet_name("web", OTHER))
     _launched(client, book, tmp_path / "f", "web", LAUNCH)
-    said: list[str] = []
-    teardown.down(
-        client,
-        "web",
-        journal=book,
-        files_root=tmp_path / "f",
-        timeouts=FAST,
-        notify=lambda event: said.append(getattr(event, "text", "")),
-    )
+    _, said = _down_and_told(client, book, tmp_path / "f")
     assert [OTHER] == [one.name for one in (tmp_path / "f" / "web").iterdir() if tags.is_launch(one.name)]
     assert [OTHER] == [one.launch for one in book.asked("local/another")]
     assert any(f"{tmp_path / 'f' / 'web' / OTHER}" in text for text in said)
